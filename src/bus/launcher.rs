@@ -1,0 +1,54 @@
+//! The launcher's methods, as a proxy for those who call it.
+
+use super::types::{Asker, Grant, Machine, NewSession, Session, Share, Status};
+use zbus::zvariant::OwnedFd;
+
+/// Who may call what: root everything; the portal's user all but `Redeem`, `Recheck`, `Examine` and
+/// `Sweep`; the display's user `Redeem` and `Recheck` only; members of `qwd-users` what the portal
+/// may, for sessions of their own.
+#[zbus::proxy(
+    interface = "org.qemuwebdesktop.Launcher1",
+    default_service = "org.qemuwebdesktop.Launcher1",
+    default_path = "/org/qemuwebdesktop/Launcher1"
+)]
+pub trait Launcher {
+    /// Admits and starts a session; returns once its QEMU has been started.
+    fn create(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
+    /// The asker's sessions; with `all`, and as administrator, everybody's.
+    fn list(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
+    /// One session, also one that ended a short while ago.
+    fn get(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
+    /// Waits until the session is no longer in `state`, at most so many seconds.
+    fn wait(&self, asker: Asker, id: &str, state: &str, seconds: u32) -> zbus::Result<Session>;
+    /// Asks the guest to shut down and ends the session; returns at once.
+    fn stop(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
+    /// Stops every session of the service; administrators only. Returns how many.
+    fn stop_all(&self, asker: Asker) -> zbus::Result<u32>;
+    /// Moves the end so many seconds further away.
+    fn extend(&self, asker: Asker, id: &str, seconds: u64) -> zbus::Result<Session>;
+    /// Makes a share link's right and secret; `seconds` of zero: as long as the session.
+    fn share(&self, asker: Asker, id: &str, role: &str, seconds: u64) -> zbus::Result<(Share, String)>;
+    /// The shares of a session.
+    fn shares(&self, asker: Asker, id: &str) -> zbus::Result<Vec<Share>>;
+    /// Takes a share back, and closes the screens that came from it.
+    fn unshare(&self, asker: Asker, id: &str, share: &str) -> zbus::Result<()>;
+    /// A ticket for the asker's own session: good once, for 15 seconds.
+    fn ticket(&self, asker: Asker, id: &str, role: &str) -> zbus::Result<String>;
+    /// A ticket for the holder of a share link's secret.
+    fn join(&self, secret: &str) -> zbus::Result<(Session, String, String)>;
+    /// Turns a ticket into one end of a stream that speaks RFB.
+    fn redeem(&self, ticket: &str) -> zbus::Result<(OwnedFd, Grant)>;
+    /// Of these (session, share) pairs, those whose screens must be closed.
+    fn recheck(&self, shown: Vec<(String, String)>) -> zbus::Result<Vec<(String, String)>>;
+    /// The catalogue.
+    fn machines(&self, asker: Asker) -> zbus::Result<Vec<Machine>>;
+    /// Looks into a machine's image by an unprivileged process, and remembers what it found.
+    fn examine(&self, name: &str) -> zbus::Result<Machine>;
+    /// The service in figures.
+    fn status(&self, asker: Asker) -> zbus::Result<Status>;
+    /// Ends what is overdue and removes what was left behind; returns a sentence for each.
+    fn sweep(&self) -> zbus::Result<Vec<String>>;
+    /// To the display alone: close the screens of this share (empty: all) of this session.
+    #[zbus(signal)]
+    fn revoked(&self, session: &str, share: &str) -> zbus::Result<()>;
+}

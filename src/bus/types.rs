@@ -1,0 +1,134 @@
+//! The records that cross the bus. A change here is a change of the interface's version.
+
+use serde::{Deserialize, Serialize};
+use zbus::zvariant::Type;
+
+/// On whose behalf a call is made. Believed from root and the portal; from anybody else the
+/// launcher puts the caller's own identity in its place.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
+pub struct Asker {
+    /// The user's name as signed in.
+    pub name: String,
+    /// May see and end everybody's sessions.
+    pub admin: bool,
+    /// Groups the sign-in method reported.
+    pub groups: Vec<String>,
+}
+
+/// What is asked for. Zero stands for the configured default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
+pub struct NewSession {
+    /// A machine of the catalogue, by name.
+    pub machine: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Guest memory in bytes.
+    pub memory_bytes: u64,
+    /// Lifetime in seconds.
+    pub lifetime_seconds: u64,
+    /// Pass over the limits of the configuration; root only.
+    pub force: bool,
+}
+
+/// A session as its owner may know it. The JSON API serves the same fields.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Who it belongs to.
+    pub owner: String,
+    /// The machine it runs.
+    pub machine: String,
+    /// `starting`, `running`, `stopping`, `ended` or `failed`.
+    pub state: String,
+    /// Why it ended or failed, as a sentence; else empty.
+    pub message: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Guest memory in bytes.
+    pub memory_bytes: u64,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    /// Seconds since 1970; zero: it has no end.
+    pub expires_at: u64,
+    /// The latest `expires_at` that extending can reach; zero: no bound.
+    pub extendable_until: u64,
+    /// `kvm` or `tcg`.
+    pub accel: String,
+    /// `user` or `none`.
+    pub network: String,
+    /// Sentences the owner should read, such as why there is no network.
+    pub notes: Vec<String>,
+}
+
+/// A machine of the catalogue.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+pub struct Machine {
+    /// Its name.
+    pub name: String,
+    /// What `machines.conf` says about it.
+    pub description: String,
+    /// Empty if it can be started; else the sentence why not.
+    pub problem: String,
+    /// Size of the image file in bytes; zero if there is none.
+    pub image_bytes: u64,
+}
+
+/// A right to obtain tickets, without its secret.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+pub struct Share {
+    /// Names the share among those of its session.
+    pub id: String,
+    /// `control` or `view`.
+    pub role: String,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    /// Seconds since 1970; zero: as long as the session.
+    pub expires_at: u64,
+}
+
+/// What a redeemed ticket allows, for the display.
+#[derive(Clone, Debug, Deserialize, Serialize, Type)]
+pub struct Grant {
+    /// The session on the screen.
+    pub session: String,
+    /// Its owner, for the journal.
+    pub owner: String,
+    /// Its machine, for the journal and the title.
+    pub machine: String,
+    /// `control` or `view`.
+    pub role: String,
+    /// The share it came from; empty for the owner's own.
+    pub share: String,
+}
+
+/// The service in figures.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
+pub struct Status {
+    /// Version of the launcher.
+    pub version: String,
+    /// Sessions that exist.
+    pub sessions: u32,
+    /// As many as the configuration admits.
+    pub sessions_max: u32,
+    /// CPUs of the host.
+    pub host_cpus: u32,
+    /// Virtual CPUs given out.
+    pub cpus_given: u32,
+    /// Load of the host: 1.0 is all CPUs busy.
+    pub load: f64,
+    /// Memory of the host in bytes.
+    pub memory_total: u64,
+    /// Memory that could be had at once, in bytes.
+    pub memory_available: u64,
+    /// Guest memory given out, in bytes.
+    pub memory_given: u64,
+    /// `kvm` or `tcg`: what the next session gets.
+    pub accel: String,
+    /// `user` or `none`: what the next session gets.
+    pub network: String,
+    /// Why the configuration on disk is not the one in force; else empty.
+    pub config_problem: String,
+    /// Sentences the administrator should read.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,38 @@
+//! Configuration in three stages and three types, of which only the last travels.
+//!
+//! 1. A *fragment*: one file (`config.toml`, then `config.d/*.toml` by name), its keys known, each
+//!    with the line it stands on. 2. The *merged* raw settings: later files win, key by key.
+//! 3. Validated [`Settings`]. `machines.conf` is the catalogue and is read apart.
+
+mod file;
+mod machines;
+mod nearest;
+pub mod raw;
+mod settings;
+
+pub use file::{Loaded, Origin, flatten, known_keys, load};
+pub use machines::{Catalogue, MachineEntry};
+pub use raw::Raw;
+pub use settings::{Accel, NetworkMode, Page, Qemu, Session, Settings, Video};
+
+use std::fmt;
+
+/// The folder of the configuration, below a root that tests may move.
+pub const CONFIG_DIR: &str = "etc/qemu-web-desktop";
+
+/// Why a configuration cannot be used: the place, and the sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// `FILE:LINE`, or only the file.
+    pub place: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,73 @@
+//! The journal: one line for each thing that happened, with the fields that tell a session's story.
+//!
+//! `journalctl QWD_SESSION=ID` shows what every program said about a session; the message ids are
+//! stable, so that `journalctl MESSAGE_ID=…` finds one kind of event.
+
+use log::Level;
+use std::fmt::Display;
+
+/// Stable message ids, part of the contract.
+pub mod id {
+    /// A session was admitted and its unit started.
+    pub const CREATED: &str = "8b02a3b636b44e6fb6f8a2e6c12da563";
+    /// Its screen answers.
+    pub const STARTED: &str = "06db2dbd72ed4627b54464bac262e347";
+    /// It ended as wished: by its owner, an administrator or its guest.
+    pub const STOPPED: &str = "563bf571cdcd438098b38d157167bd29";
+    /// Its lifetime was over.
+    pub const EXPIRED: &str = "48a78be4eaa14e3c93ec1218b1c2c51b";
+    /// A request was refused.
+    pub const REFUSED: &str = "269f6487e89c4adc9c2acc0599dfd6a5";
+    /// It ended by an accident.
+    pub const FAILED: &str = "d4e42bf32ee04d989bae62be4c7d4828";
+    /// Somebody could not be signed in.
+    pub const LOGIN_FAILED: &str = "0742d3f87e6d4816afc4da0af57e466b";
+    /// A viewer came to its screen, or left it.
+    pub const VIEWED: &str = "86242ccc7e8545c49fd15a3567bc7c5e";
+    /// The configuration on disk cannot be used; the last good one stays in force.
+    pub const BAD_CONFIG: &str = "df4af6d7e7be4825899300346047af71";
+}
+
+/// Sends the log to the journal; where there is none (a developer's terminal), to standard error.
+/// Called once at a program's start.
+pub fn init() {
+    let journal =
+        systemd_journal_logger::JournalLog::new().and_then(|log| log.install().map_err(std::io::Error::other));
+    if journal.is_err() {
+        static STDERR: Stderr = Stderr;
+        // A logger that is installed already is as good.
+        let _ = log::set_logger(&STDERR);
+    }
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("{}: {}", record.level().as_str().to_ascii_lowercase(), record.args());
+    }
+    fn flush(&self) {}
+}
+
+/// Whom and what a line is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Story<'a> {
+    /// The session's id.
+    pub session: &'a str,
+    /// Its owner.
+    pub owner: &'a str,
+    /// Its machine.
+    pub machine: &'a str,
+}
+
+impl Story<'_> {
+    /// Writes a line about this session, with a message id of [`id`].
+    pub fn tell(&self, level: Level, message_id: &str, text: impl Display) {
+        log::log!(level, MESSAGE_ID = message_id, QWD_SESSION = self.session, QWD_OWNER = self.owner,
+            QWD_MACHINE = self.machine; "{text}");
+    }
+}

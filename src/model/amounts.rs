@@ -1,0 +1,96 @@
+//! Amounts with a unit: bytes of memory or disk, seconds of lifetime.
+
+use super::{Problem, text_newtype};
+use std::{fmt, str::FromStr};
+
+/// A number of bytes. Reads and shows as `512M`, `2G` (powers of 1024).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+/// A duration in whole seconds; zero stands for "without end". Reads and shows as `90s`, `30m`, `4h`, `2d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lifetime(pub u64);
+
+const BYTE_UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+const TIME_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// Splits off the unit, multiplies without overflow. `None` for anything that is not `DIGITS[UNIT]`.
+fn scaled(text: &str, units: &[(char, u64)]) -> Option<u64> {
+    let unit = units.iter().find(|(letter, _)| text.ends_with(*letter));
+    let (digits, factor) = unit.map_or((text, 1), |(_, factor)| (&text[..text.len() - 1], *factor));
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn unscaled(value: u64, units: &[(char, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match units.iter().find(|(_, factor)| value != 0 && value % factor == 0) {
+        Some((letter, factor)) => write!(f, "{}{letter}", value / factor),
+        None => write!(f, "{value}"),
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let short = text.strip_suffix("iB").or_else(|| text.strip_suffix('B')).unwrap_or(text);
+        scaled(short, &BYTE_UNITS).map(Self).ok_or_else(|| {
+            Problem::bad_request(
+                "An amount of bytes is a whole number with K, M, G or T behind it, such as 512M or 2G.",
+            )
+        })
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        scaled(text, &TIME_UNITS).map(Self).ok_or_else(|| {
+            Problem::bad_request("A time is a whole number with s, m, h or d behind it, such as 30m, 4h or 2d.")
+        })
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        unscaled(self.0, &BYTE_UNITS, f)
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        unscaled(self.0, &TIME_UNITS, f)
+    }
+}
+
+text_newtype!(Bytes);
+text_newtype!(Lifetime);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_and_show_alike() {
+        for text in ["512M", "2G", "1T", "100"] {
+            assert_eq!(text.parse::<Bytes>().unwrap().to_string(), text);
+        }
+        for text in ["90s", "30m", "4h", "2d", "0"] {
+            assert_eq!(text.parse::<Lifetime>().unwrap().to_string(), text);
+        }
+        assert_eq!("1GiB".parse::<Bytes>().unwrap(), Bytes(1 << 30));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for text in ["", "G", "-1G", "1.5G", "99999999999999999999G", "18446744073709551615K", "1 G", "+1", "0x10"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text:?}");
+        }
+        for text in ["", "h", "-4h", "4w", "99999999999999999999d", "4H"] {
+            assert!(text.parse::<Lifetime>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The words of the product as types: names, amounts, roles, states, problems.
+//!
+//! Text from outside becomes one of these once, by `FromStr` or `TryFrom`, before it reaches a
+//! unit name, an argument, a path or a file. Knows nothing but std and serde.
+
+mod amounts;
+mod id;
+mod names;
+mod problem;
+mod session;
+
+pub use amounts::{Bytes, Lifetime};
+pub use id::{Secret, SessionId};
+pub use names::{MachineName, UserName};
+pub use problem::{Problem, Word};
+pub use session::{Role, State};
+
+/// Makes a string-backed newtype serialise as its text and deserialise through its `FromStr`.
+macro_rules! text_newtype {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use text_newtype;

@@ -1,0 +1,63 @@
+//! What a session is at a moment, and what a viewer of it may do.
+
+use super::{Problem, text_newtype};
+use std::{fmt, str::FromStr};
+
+/// The life of a session:
+///
+/// ```text
+/// starting ──> running ──> stopping ──> (gone)
+///     └───────────┴────────────┴──> failed
+/// ```
+///
+/// `ended` and `failed` are told to the owner by a notice that outlives the unit for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The unit is being started; the screen does not answer yet.
+    Starting,
+    /// The screen answers.
+    Running,
+    /// The guest has been asked to shut down.
+    Stopping,
+    /// Over, as wished or as due.
+    Ended,
+    /// Over, by an accident that `message` explains.
+    Failed,
+}
+
+/// What a viewer may do with a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Look, type, point, paste.
+    Control,
+    /// Look only.
+    View,
+}
+
+macro_rules! words {
+    ($name:ident { $($variant:ident = $text:literal),+ } $what:literal) => {
+        impl $name {
+            /// The stable text used on the bus, in the JSON API and in records.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+        impl FromStr for $name {
+            type Err = Problem;
+            fn from_str(text: &str) -> Result<Self, Problem> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(Problem::bad_request(concat!($what, " is one of:", $(" ", $text),+, "."))),
+                }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        text_newtype!($name);
+    };
+}
+words!(State { Starting = "starting", Running = "running", Stopping = "stopping", Ended = "ended", Failed = "failed" } "A state");
+words!(Role { Control = "control", View = "view" } "A role");
