@@ -2,7 +2,23 @@
 //!
 //! One library, several thin programs (`src/bin`). ARCHITECTURE.md has the map and the layers.
 
-pub mod bus;
-pub mod config;
-pub mod journal;
+// Layer 0: words.
 pub mod model;
+// Layer 1: settings.
+pub mod config;
+// Layer 2: pure decisions and names.
+pub mod bus;
+pub mod policy;
+pub mod qemu;
+pub mod unit;
+// Layer 3: one module for each thing outside.
+pub mod host;
+pub mod images;
+pub mod journal;
+pub mod systemd;
+// Layer 4: the programs.
+pub mod ctl;
+pub mod display;
+pub mod launcher;
+pub mod portal;
+pub mod reaper;

@@ -1,0 +1,1 @@
+//! The host in figures: load, memory, CPUs, addresses.

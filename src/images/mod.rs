@@ -1,0 +1,1 @@
+//! Machine images: what they are, how they are fetched and examined.

@@ -1,0 +1,1 @@
+//! QEMU: its argument list as a function of values, and its monitor protocol.

@@ -1,0 +1,1 @@
+//! systemd over D-Bus: transient units, jobs, and their results.

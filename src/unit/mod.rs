@@ -1,0 +1,1 @@
+//! The properties of a session's unit, as a function of values.
