@@ -1,1 +1,15 @@
-//! Machine images: what they are, how they are fetched and examined.
+//! Machine images: where they lie and what they are.
+//!
+//! What an image is, is found out by `qwd-inspect`, an unprivileged process in a sandbox, and told
+//! as one line of closed JSON that [`read_report`] does not trust. Decisions are pure ([`head`] for
+//! the first bytes, `judge` for QEMU's answers); only `inspect` and `place` touch files.
+
+mod facts;
+pub mod head;
+mod inspect;
+mod judge;
+mod place;
+
+pub use facts::{Facts, Format, VIRTUAL_SIZE_MAX, read_report};
+pub use inspect::{inspect, main};
+pub use place::{Identity, Place, command_word, locate};

@@ -1,0 +1,80 @@
+//! `qwd-inspect FILE`: looks into an image and prints one line about it.
+//!
+//! It reads what a stranger made, so whoever wants to know starts it in a sandbox, as nobody.
+//! It reads the beginning and the end of the file itself and has `qemu-img` look into containers.
+
+use super::facts::write_report;
+use super::head::{HEAD_LEN, Kind, TAIL_LEN, kind_of};
+use super::judge::{Check, judge};
+use super::{Facts, Format};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+/// Runs the program. The status is 0 whenever there is a report, also about an image that is refused.
+pub fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let (Some(file), None) = (args.next(), args.next()) else {
+        eprintln!("qwd-inspect: It takes one argument, the image to look into.");
+        return ExitCode::from(2);
+    };
+    let report = write_report(&inspect(Path::new(&file)));
+    match writeln!(std::io::stdout(), "{report}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// What the image is, or the sentence why it is no machine.
+pub fn inspect(file: &Path) -> Result<Facts, String> {
+    let unreadable = |e: std::io::Error| format!("The image cannot be read: {e}.");
+    // An absolute path cannot be taken for an option, nor its colons for one of QEMU's protocols.
+    let path = std::path::absolute(file).map_err(unreadable)?;
+    let path = path.to_str().ok_or("The image's path is not text.")?;
+    let (head, tail, size) = ends(file).map_err(unreadable)?;
+    match kind_of(&head, &tail, size)? {
+        Kind::Plain(facts) => Ok(facts),
+        Kind::Container(format) => ask_qemu(format, path),
+    }
+}
+
+/// The first bytes, the last ones, and the size.
+fn ends(file: &Path) -> std::io::Result<(Vec<u8>, Vec<u8>, u64)> {
+    let mut file = File::open(file)?;
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    (&file).take(HEAD_LEN as u64).read_to_end(&mut head)?;
+    let size = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL_LEN as u64)))?;
+    file.take(TAIL_LEN as u64).read_to_end(&mut tail)?;
+    Ok((head, tail, size))
+}
+
+fn ask_qemu(format: Format, path: &str) -> Result<Facts, String> {
+    let info = qemu_img("info", format, path)?;
+    if !info.status.success() {
+        return Err(format!("QEMU cannot open the image: {}", first_line(&info.stderr, path)));
+    }
+    let check = Check::from_code(qemu_img("check", format, path)?.status.code());
+    judge(format, &String::from_utf8_lossy(&info.stdout), check, path)
+}
+
+fn qemu_img(verb: &str, format: Format, path: &str) -> Result<std::process::Output, String> {
+    // -U: sessions that run from the image hold a lock on it.
+    let mut command = Command::new("qemu-img");
+    command.args([verb, "-U", "-f", format.driver(), "--output=json", path]);
+    command.stdin(Stdio::null()).env("LC_ALL", "C.UTF-8").output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            "The program qemu-img is missing: 'apt install qemu-utils' installs it.".to_owned()
+        }
+        _ => format!("The program qemu-img cannot be run: {e}."),
+    })
+}
+
+/// qemu-img's own words without what the reader knows.
+fn first_line(stderr: &[u8], path: &str) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().find(|line| line.starts_with("qemu-img:")).or_else(|| text.lines().next());
+    let line = line.unwrap_or("it does not say why.");
+    line.trim_start_matches("qemu-img: ").replace(&format!("Could not open '{path}': "), "")
+}
