@@ -15,6 +15,9 @@ pub mod unit;
 pub mod host;
 pub mod images;
 pub mod journal;
+pub mod monitor;
+pub mod random;
+pub mod records;
 pub mod systemd;
 // Layer 4: the programs.
 pub mod ctl;
@@ -22,3 +25,4 @@ pub mod display;
 pub mod launcher;
 pub mod portal;
 pub mod reaper;
+pub mod session;

@@ -18,7 +18,7 @@ pub struct Origin {
 }
 
 /// A configuration that is in order, with the origin of all that differs from the defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// What the programs use.
     pub settings: Settings,

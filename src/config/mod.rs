@@ -9,11 +9,13 @@ mod machines;
 mod nearest;
 pub mod raw;
 mod settings;
+mod watched;
 
 pub use file::{Loaded, Origin, flatten, known_keys, load};
 pub use machines::{Catalogue, MachineEntry};
 pub use raw::Raw;
 pub use settings::{Accel, NetworkMode, Page, Qemu, Session, Settings, Video};
+pub use watched::Watched;
 
 use std::fmt;
 

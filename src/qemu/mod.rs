@@ -1,1 +1,28 @@
-//! QEMU: its argument list as a function of values, and its monitor protocol.
+//! QEMU's argument list, as a function of values. Pure: runs nothing, reads nothing.
+//!
+//! How a session's QEMU is started is decided here and nowhere else. Disks are an explicit
+//! `-blockdev` graph, so that no image can name another file as its backing; there is no listening
+//! VNC socket: viewers are handed to QEMU one by one through its monitor.
+
+mod argv;
+
+pub use argv::{Accel, Disk, Plan, argv};
+
+/// The name of the monitor socket that the launcher uses, in the session's runtime directory.
+pub const LAUNCHER_SOCKET: &str = "launcher.sock";
+/// The name of the monitor socket that ends a session: QEMU serves one client a socket at a time.
+pub const STOP_SOCKET: &str = "stop.sock";
+/// The overlay's place inside the session's unit.
+pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
+
+/// What `qwd-session` exits with when it could not become QEMU, and what each means.
+pub mod exit {
+    /// No room for the overlay.
+    pub const NO_SPACE: i32 = 120;
+    /// The overlay could not be made for another reason.
+    pub const NO_DISK: i32 = 121;
+    /// The emulator is not installed, or not executable.
+    pub const NO_QEMU: i32 = 122;
+    /// The monitor sockets could not be made.
+    pub const NO_SOCKET: i32 = 123;
+}

@@ -1,1 +1,106 @@
 //! systemd over D-Bus: transient units, jobs, and their results.
+//!
+//! Subscribe first, then call, then wait for the job: a method's reply only says that systemd has
+//! taken the job on. A job always ends, at the latest by the unit's own time limits.
+
+mod proxy;
+
+use crate::model::{Problem, Word};
+use crate::unit::Properties;
+use proxy::ManagerProxy;
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use zbus::blocking::Connection;
+use zbus::zvariant::Value;
+
+/// systemd's manager on one connection to the bus.
+#[derive(Clone)]
+pub struct Systemd {
+    manager: ManagerProxy<'static>,
+}
+
+/// How a job went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// The unit is active, or has done its work.
+    Done,
+    /// It is not; systemd's word for it: `failed`, `timeout`, `canceled`, `dependency`, …
+    Not(String),
+}
+
+impl Systemd {
+    /// Speaks to systemd over this connection.
+    pub fn new(connection: &Connection) -> Result<Self, Problem> {
+        let manager = ManagerProxy::builder(connection)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .map_err(|e| unreachable(&e))?;
+        Ok(Self { manager })
+    }
+
+    /// Starts a transient unit and waits until it is up, or is not going to be.
+    pub fn start_transient(
+        &self,
+        unit: &str,
+        properties: &Properties,
+        fds: Vec<(&str, OwnedFd)>,
+    ) -> Result<Job, Problem> {
+        let mut removed = self.manager.receive_job_removed().map_err(|e| unreachable(&e))?;
+        let mut all: Vec<(&str, Value<'_>)> = Vec::with_capacity(properties.len() + fds.len());
+        for (name, value) in properties {
+            all.push((name, value.try_clone().map_err(|e| refused(unit, &e.into()))?));
+        }
+        all.extend(fds.into_iter().map(|(name, fd)| (name, Value::Fd(fd.into()))));
+        let job = self.manager.start_transient_unit(unit, "fail", &all, &[]).map_err(|e| refused(unit, &e))?;
+        // Our copies of descriptors must be closed, or a reader would wait for their end for ever.
+        drop(all);
+        for signal in removed.by_ref() {
+            let args = signal.args().map_err(|e| unreachable(&e))?;
+            if args.job().as_str() == job.as_str() {
+                return Ok(if args.result() == &"done" { Job::Done } else { Job::Not(args.result().to_string()) });
+            }
+        }
+        Err(Problem::new(Word::Unavailable, "The system bus was lost while a unit was being started."))
+    }
+
+    /// Asks systemd to stop a unit, without waiting. A unit that is gone already is fine.
+    pub fn stop(&self, unit: &str) -> Result<(), Problem> {
+        match self.manager.stop_unit(unit, "replace") {
+            Ok(_) => Ok(()),
+            Err(e) if is_no_such_unit(&e) => Ok(()),
+            Err(e) => Err(refused(unit, &e)),
+        }
+    }
+
+    /// Sends SIGKILL to a unit's processes. A unit that is gone already is fine.
+    pub fn kill(&self, unit: &str) -> Result<(), Problem> {
+        const SIGKILL: i32 = 9;
+        match self.manager.kill_unit(unit, "all", SIGKILL) {
+            Err(e) if !is_no_such_unit(&e) => Err(refused(unit, &e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The units that match a pattern and are not inactive or failed.
+    pub fn active(&self, pattern: &str) -> Result<HashSet<String>, Problem> {
+        let states = ["active", "activating", "deactivating", "reloading"];
+        let units = self.manager.list_units_by_patterns(&states, &[pattern]).map_err(|e| unreachable(&e))?;
+        Ok(units.into_iter().map(|u| u.0).collect())
+    }
+}
+
+fn is_no_such_unit(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
+}
+
+fn unreachable(error: &zbus::Error) -> Problem {
+    Problem::new(Word::Unavailable, format!("systemd does not answer on the system bus: {error}."))
+}
+
+fn refused(unit: &str, error: &zbus::Error) -> Problem {
+    let text = match error {
+        zbus::Error::MethodError(_, Some(text), _) => text.clone(),
+        other => other.to_string(),
+    };
+    Problem::failed(format!("systemd refused {unit}: {text}"))
+}

@@ -1,0 +1,315 @@
+//! What is written down about sessions, below `/run/qemu-web-desktop`, for root's eyes only.
+//!
+//! `records/ID.json` exists as long as the session does; `records/ID.asked` says who asked for its
+//! end, and belongs to the first who did; `ended/ID.json` tells the owner how it went, for a day.
+//! The launcher makes and changes records, the units that run at a session's end remove them; a
+//! lock keeps a change from bringing back what has just been removed. A damaged file harms nobody
+//! but itself.
+
+use crate::bus::Session;
+use crate::model::{Role, SessionId, State, Word};
+use crate::policy::Asked;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A right to obtain tickets, as it is kept: the secret only as its SHA-256.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareRecord {
+    /// Names it among the shares of its session.
+    pub id: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// SHA-256 of the secret in hexadecimal.
+    pub secret_sha256: String,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    /// Seconds since 1970; zero: as long as the session.
+    pub expires_at: u64,
+}
+
+/// A session that exists.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// What the owner may know.
+    pub session: Session,
+    /// Counts the expiry timers it has had.
+    pub timer: u32,
+    /// Its shares.
+    pub shares: Vec<ShareRecord>,
+    /// The folder of its disk, if that is not private to its unit.
+    pub disk_folder: Option<PathBuf>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// What the owner may know; `state` and `message` say how it ended.
+    pub session: Session,
+    /// Seconds since 1970.
+    pub ended_at: u64,
+    /// The kind of problem, where it was one.
+    pub word: Option<String>,
+}
+
+impl Notice {
+    /// The kind of problem, where it was one.
+    pub fn word(&self) -> Option<Word> {
+        Word::ALL.into_iter().find(|w| self.word.as_deref() == Some(w.as_str()))
+    }
+}
+
+/// The folders, below a root that tests may move.
+#[derive(Clone, Debug)]
+pub struct Store {
+    records: PathBuf,
+    ended: PathBuf,
+}
+
+/// Held while records are changed or removed.
+pub struct Lock {
+    _folder: File,
+}
+
+impl Store {
+    /// The store below `root` (`/`).
+    pub fn new(root: &Path) -> Self {
+        let below = |p: &str| root.join(p.trim_start_matches('/'));
+        Self { records: below(crate::unit::RECORDS_DIR), ended: below(crate::unit::ENDED_DIR) }
+    }
+
+    /// The folder of the records, for those who watch it.
+    pub fn folder(&self) -> &Path {
+        &self.records
+    }
+
+    /// Waits for its turn.
+    pub fn lock(&self) -> io::Result<Lock> {
+        let folder = File::open(&self.records)?;
+        flock(&folder, FlockOperation::LockExclusive)?;
+        Ok(Lock { _folder: folder })
+    }
+
+    fn record_path(&self, id: &SessionId) -> PathBuf {
+        self.records.join(format!("{id}.json"))
+    }
+
+    fn asked_path(&self, id: &SessionId) -> PathBuf {
+        self.records.join(format!("{id}.asked"))
+    }
+
+    fn notice_path(&self, id: &SessionId) -> PathBuf {
+        self.ended.join(format!("{id}.json"))
+    }
+
+    /// Writes a new session down.
+    pub fn create(&self, id: &SessionId, record: &Record) -> io::Result<()> {
+        write(&self.record_path(id), record)
+    }
+
+    /// Writes a change down, unless the session has ended meanwhile: then `false`.
+    pub fn update(&self, id: &SessionId, record: &Record) -> io::Result<bool> {
+        let _lock = self.lock()?;
+        let path = self.record_path(id);
+        if !path.exists() {
+            return Ok(false);
+        }
+        write(&path, record).map(|()| true)
+    }
+
+    /// The record of a session, if there is one that can be read.
+    pub fn read(&self, id: &SessionId) -> Option<Record> {
+        read(&self.record_path(id))
+    }
+
+    /// All sessions written down.
+    pub fn all(&self) -> Vec<(SessionId, Record)> {
+        ids(&self.records).into_iter().filter_map(|id| self.read(&id).map(|r| (id, r))).collect()
+    }
+
+    /// The ids of all records, also of damaged ones.
+    pub fn ids(&self) -> Vec<SessionId> {
+        ids(&self.records)
+    }
+
+    /// Forgets a session; one that is forgotten already is fine.
+    pub fn remove(&self, _: &Lock, id: &SessionId) -> io::Result<()> {
+        remove(&self.asked_path(id))?;
+        remove(&self.record_path(id))
+    }
+
+    /// Writes down who asked for the end, unless somebody did before.
+    pub fn ask(&self, id: &SessionId, asked: &Asked) -> io::Result<()> {
+        let text = match asked {
+            Asked::Nobody => return Ok(()),
+            Asked::Person(name) => format!("person {name}"),
+            Asked::Expiry => "expiry".to_owned(),
+        };
+        let _lock = self.lock()?;
+        if !self.record_path(id).exists() {
+            return Ok(());
+        }
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.asked_path(id));
+        match file {
+            Ok(mut file) => file.write_all(text.as_bytes()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Who asked for the end.
+    pub fn asked(&self, id: &SessionId) -> Asked {
+        let text = fs::read_to_string(self.asked_path(id)).unwrap_or_default();
+        match text.split_once(' ') {
+            Some(("person", name)) => Asked::Person(name.to_owned()),
+            _ if text == "expiry" => Asked::Expiry,
+            _ => Asked::Nobody,
+        }
+    }
+
+    /// Tells how a session ended.
+    pub fn post(&self, id: &SessionId, notice: &Notice) -> io::Result<()> {
+        write(&self.notice_path(id), notice)
+    }
+
+    /// How a session ended, if that was within the last day.
+    pub fn notice(&self, id: &SessionId) -> Option<Notice> {
+        read(&self.notice_path(id))
+    }
+
+    /// All notices.
+    pub fn notices(&self) -> Vec<(SessionId, Notice)> {
+        ids(&self.ended).into_iter().filter_map(|id| self.notice(&id).map(|n| (id, n))).collect()
+    }
+
+    /// Forgets how a session ended.
+    pub fn remove_notice(&self, id: &SessionId) -> io::Result<()> {
+        remove(&self.notice_path(id))
+    }
+}
+
+fn ids(folder: &Path) -> Vec<SessionId> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(".json")?.parse().ok()).collect()
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return None,
+        Err(e) => {
+            log::warn!("{} cannot be read: {e}", path.display());
+            return None;
+        }
+    };
+    serde_json::from_slice(&text).map_err(|e| log::warn!("{} is damaged: {e}", path.display())).ok()
+}
+
+/// Writes beside, then renames: a reader sees the old or the new, never a half.
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let text = serde_json::to_vec(value).map_err(io::Error::other)?;
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .and_then(|mut file| file.write_all(&text))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What is half written is worth nothing.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the session of this record has its screen up.
+pub fn is_running(record: &Record) -> bool {
+    record.session.state == State::Running.as_str()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn store(name: &str) -> (PathBuf, Store) {
+        let root = std::env::temp_dir().join(format!("qwd-records-{}-{name}", std::process::id()));
+        for folder in [crate::unit::RECORDS_DIR, crate::unit::ENDED_DIR] {
+            fs::create_dir_all(root.join(folder.trim_start_matches('/'))).unwrap();
+        }
+        let store = Store::new(&root);
+        (root, store)
+    }
+
+    pub(crate) fn record(id: &str, owner: &str) -> Record {
+        let session = Session {
+            id: id.into(),
+            owner: owner.into(),
+            machine: "grub.iso".into(),
+            state: "running".into(),
+            message: String::new(),
+            cpus: 1,
+            memory_bytes: 1 << 30,
+            created_at: 1,
+            expires_at: 100,
+            extendable_until: 0,
+            accel: "tcg".into(),
+            network: "none".into(),
+            notes: vec![],
+        };
+        Record { session, timer: 0, shares: vec![], disk_folder: None }
+    }
+
+    const ID: &str = "abcdefghij";
+
+    #[test]
+    fn what_is_written_reads_back_and_goes_whole() {
+        let (root, store) = store("back");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        store.ask(&id, &Asked::Expiry).unwrap();
+        store.ask(&id, &Asked::Person("bob".into())).unwrap();
+        assert_eq!(store.asked(&id), Asked::Expiry);
+        assert_eq!(store.all().len(), 1);
+        store.remove(&store.lock().unwrap(), &id).unwrap();
+        store.remove(&store.lock().unwrap(), &id).unwrap();
+        assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_change_does_not_bring_back_the_dead() {
+        let (root, store) = store("dead");
+        let id: SessionId = ID.parse().unwrap();
+        assert!(!store.update(&id, &record(ID, "alice")).unwrap());
+        store.ask(&id, &Asked::Expiry).unwrap();
+        assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_record_harms_nobody_else() {
+        let (root, store) = store("damaged");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        fs::write(store.folder().join("bbbbbbbbbb.json"), "{\"session\": 3").unwrap();
+        fs::write(store.folder().join("stranger"), "").unwrap();
+        assert_eq!(store.all().len(), 1);
+        assert_eq!(store.ids().len(), 2);
+        fs::remove_dir_all(root).unwrap();
+    }
+}

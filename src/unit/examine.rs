@@ -1,0 +1,65 @@
+//! Short-lived units that look at things on our behalf, without any privilege.
+
+use super::sandbox::{only_calls, only_families, sandbox};
+use super::{Properties, command, micros};
+use std::path::Path;
+use zbus::zvariant::Value;
+
+/// Runs `qwd-inspect FILE`; its report goes to the standard output that the caller adds.
+pub fn examination(image: &Path) -> Properties {
+    let path = image.display().to_string();
+    let mut all = helper(
+        format!("Examination of {path}"),
+        vec!["/usr/libexec/qemu-web-desktop/qwd-inspect".to_owned(), path.clone()],
+        60,
+    );
+    all.push(("BindReadOnlyPaths", Value::from(vec![(path.clone(), path, false, 0_u64)])));
+    all
+}
+
+/// Starts `program` under KVM, stopped before its first instruction, with monitor commands on the
+/// standard input that the caller adds. It exits with 0 where KVM really works.
+pub fn kvm_probe(program: &str) -> Properties {
+    let argv = [
+        program,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        "pc",
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-m",
+        "16M",
+        "-S",
+        "-qmp",
+        "stdio",
+    ];
+    let argv = argv.map(String::from).to_vec();
+    let mut all = helper("Trial of KVM".to_owned(), argv, 20);
+    all.push(("DeviceAllow", Value::from(vec![("/dev/kvm".to_owned(), "rw".to_owned())])));
+    all.push(("SupplementaryGroups", Value::from(vec!["kvm"])));
+    all.push(("StandardOutput", "null".into()));
+    all
+}
+
+fn helper(description: String, argv: Vec<String>, seconds: u64) -> Properties {
+    let mut all: Properties = vec![
+        ("Description", description.into()),
+        ("Slice", "qwd.slice".into()),
+        ("Type", "oneshot".into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("ExecStart", command(argv)),
+        ("TimeoutStartUSec", micros(seconds)),
+        ("MemoryMax", (512_u64 << 20).into()),
+        ("TasksMax", 32_u64.into()),
+        ("PrivateNetwork", true.into()),
+        ("RestrictAddressFamilies", only_families(&["AF_UNIX"])),
+        ("SystemCallFilter", only_calls(&["@system-service"])),
+    ];
+    all.extend(sandbox());
+    all
+}

@@ -1,0 +1,25 @@
+//! Names of units and folders. Part of the contract.
+
+use crate::model::{Problem, SessionId};
+
+/// Records of sessions, root's alone.
+pub const RECORDS_DIR: &str = "/run/qemu-web-desktop/records";
+/// Notices of sessions that are over, root's alone.
+pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
+/// Each session's runtime directory is below, its user's alone.
+pub const SESSIONS_DIR: &str = "/run/qemu-web-desktop/sessions";
+
+/// `qwd-session-ID.service`
+pub fn session_unit(id: &SessionId) -> String {
+    format!("qwd-session-{id}.service")
+}
+
+/// `qwd-expire@ID.N.timer`: the Nth timer of a session; it starts the service of the same name.
+pub fn expiry_timer(id: &SessionId, generation: u32) -> String {
+    format!("qwd-expire@{id}.{generation}.timer")
+}
+
+/// The session in an instance name `ID.N` of `qwd-expire@.service`.
+pub fn session_of_timer(instance: &str) -> Result<SessionId, Problem> {
+    instance.split('.').next().unwrap_or_default().parse()
+}
