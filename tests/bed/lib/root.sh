@@ -11,12 +11,18 @@ package_files() {
     fi
 }
 
+# The programs that finish a root; the first of them for every root.
+customizers() {
+    echo "$HERE/customize"
+    case $1 in vm | desktop) echo "$HERE/customize-$1" ;; esac
+}
+
 # The key: whatever decides the content of a root.
 root_key() {
     local files
     files=$(package_files "$@") || exit 1
-    # shellcheck disable=SC2086 # a list of files without blanks
-    { words $files | sort && cat "$HERE/lib/root.sh" "$HERE/customize"; } | sha256sum | cut -c1-12
+    # shellcheck disable=SC2046,SC2086 # lists of files without blanks
+    { words $files | sort && cat $(customizers "$2"); } | sha256sum | cut -c1-12
 }
 
 root_dir() { echo "$CACHE/roots/$1-$2-$(root_key "$1" "$2")"; }
@@ -48,12 +54,15 @@ make_root() {
 
 # bootstrap SUITE FLAVOUR DIR PACKAGES
 bootstrap() {
-    local suite=$1 flavour=$2 dir=$3 packages=$4
+    local suite=$1 flavour=$2 dir=$3 packages=$4 program hooks=()
+    for program in $(customizers "$flavour"); do
+        hooks+=("--customize-hook='$program' \"\$1\" $suite $flavour")
+    done
     apt_options >"$dir.apt.conf" || return 1
     sources "$suite" >"$dir.list" || return 1
     nice mmdebstrap --variant=minbase --include="$packages" \
         --aptopt="$dir.apt.conf" --keyring="$KEYRING" --dpkgopt=force-unsafe-io \
-        --customize-hook="'$HERE/customize' \"\$1\" $suite $flavour" \
+        "${hooks[@]}" \
         "$suite" "$dir" "$dir.list" || return 1
     rm -f "$dir.apt.conf" "$dir.list"
 }
