@@ -1,6 +1,66 @@
 //! `qwdctl`: what an administrator, or a member of `qwd-users`, says to the service.
+//!
+//! One file for each kind of command. Whatever concerns sessions goes over the bus to the launcher;
+//! only downloads, the configuration and the check of the host read and write files here.
+
+mod args;
+mod client;
+mod config;
+mod machines;
+mod out;
+mod sessions;
+mod shares;
+mod site;
+mod status;
+mod stop;
+
+use crate::model::Problem;
+use args::{Args, Command};
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
 
 /// Runs the program; its exit status is 0, 1 (failed), 2 (usage), 3 (refused by a limit) or 4 (no such thing).
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(code) => ExitCode::from(code),
+        Err(problem) => {
+            out::complain(&problem.message);
+            ExitCode::from(problem.word.exit_code())
+        }
+    }
+}
+
+/// Does what was asked for. The exit status is in the result where several things were asked for at
+/// once and their problems have been told already.
+fn run(args: &Args) -> Result<u8, Problem> {
+    match &args.command {
+        Command::Start(wanted) => sessions::start(args, wanted)?,
+        Command::List(wanted) => sessions::list(args, wanted)?,
+        Command::Show { id } => sessions::show(args, id)?,
+        Command::Extend { id, time } => sessions::extend(args, id, *time)?,
+        Command::Stop(wanted) => return stop::stop(args, wanted),
+        Command::Share(wanted) => shares::share(args, wanted)?,
+        Command::Machines => machines::machines(args)?,
+        Command::Status => return status::status(args),
+        Command::Config => config::config(args)?,
+        Command::Version => version(args)?,
+        Command::Completion { shell } => completion(*shell)?,
+    }
+    Ok(0)
+}
+
+fn version(args: &Args) -> Result<(), Problem> {
+    let version = env!("CARGO_PKG_VERSION");
+    if args.json {
+        out::json(&serde_json::json!({ "version": version }))
+    } else {
+        out::line(&format!("qwdctl {version}"))
+    }
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<(), Problem> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "qwdctl", &mut script);
+    out::bytes(&script)
 }

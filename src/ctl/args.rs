@@ -1,0 +1,202 @@
+//! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
+
+use crate::model::{Bytes, Lifetime, Role, UserName};
+use clap::{Args as Group, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Virtual machine desktops in the browser: machines, sessions, and the state of the service.
+#[derive(Parser)]
+#[command(name = "qwdctl", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by a limit, 4 no such session or machine."
+)]
+pub(super) struct Args {
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Read the configuration and the machines below this folder.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    pub(super) root: PathBuf,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the machines and whether they can be started.
+    Machines,
+    /// Start a session and print its id and address.
+    Start(Start),
+    /// List your sessions; root sees everybody's.
+    List(List),
+    /// Show everything about a session.
+    Show {
+        /// The session.
+        id: String,
+    },
+    /// Make, list or revoke links with which others reach a session's screen.
+    Share(Share),
+    /// Move a session's end further away.
+    Extend {
+        /// The session.
+        id: String,
+        /// By how much, such as 30m or 2h.
+        #[arg(value_parser = time)]
+        time: Lifetime,
+    },
+    /// Ask guests to shut down, and wait until their sessions are gone.
+    Stop(Stop),
+    /// Show the service in figures, and what is wrong with it.
+    Status,
+    /// Show every setting with the file and line it comes from.
+    Config,
+    /// Print the version.
+    Version,
+    /// Print a completion script for a shell.
+    #[command(hide = true)]
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Group)]
+pub(super) struct Start {
+    /// The machine, as 'qwdctl machines' names it.
+    pub(super) machine: String,
+    /// Virtual CPUs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) cpus: Option<u32>,
+    /// Memory, such as 512M or 2G.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) memory: Option<Bytes>,
+    /// How long the session may live, such as 30m, 4h or 2d.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) lifetime: Option<Lifetime>,
+    /// Whom the session belongs to; root only.
+    #[arg(long, value_name = "NAME")]
+    pub(super) owner: Option<UserName>,
+    /// Pass over the limits of the configuration; root only.
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print a link, too, with which others can control the session.
+    #[arg(long)]
+    pub(super) share: bool,
+    /// Do not wait until the screen answers.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+}
+
+#[derive(Group)]
+pub(super) struct List {
+    /// Everybody's sessions; administrators only.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Group)]
+pub(super) struct Share {
+    /// The session.
+    pub(super) id: String,
+    /// The link lets others look only.
+    #[arg(long)]
+    pub(super) view: bool,
+    /// How long the link is good for; else as long as the session.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) lifetime: Option<Lifetime>,
+    /// List the session's links.
+    #[arg(long, conflicts_with_all = ["view", "lifetime", "revoke"])]
+    pub(super) list: bool,
+    /// Take a link back, and close the screens that came from it.
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["view", "lifetime"])]
+    pub(super) revoke: Option<String>,
+}
+
+impl Share {
+    /// What the link is to allow.
+    pub(super) fn role(&self) -> Role {
+        if self.view { Role::View } else { Role::Control }
+    }
+}
+
+#[derive(Group)]
+#[group(required = true, multiple = true)]
+pub(super) struct Stop {
+    /// The sessions.
+    #[arg(value_name = "ID", conflicts_with = "all")]
+    pub(super) ids: Vec<String>,
+    /// All sessions of the service; administrators only.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+/// A lifetime that is not "without end": nothing on the bus could say so.
+fn time(text: &str) -> Result<Lifetime, String> {
+    match text.parse::<Lifetime>() {
+        Ok(Lifetime(0)) => Err("A time is at least one second.".to_owned()),
+        Ok(time) => Ok(time),
+        Err(problem) => Err(problem.message),
+    }
+}
+
+fn size(text: &str) -> Result<Bytes, String> {
+    match text.parse::<Bytes>() {
+        Ok(Bytes(0)) => Err("Memory is at least one byte.".to_owned()),
+        Ok(size) => Ok(size),
+        Err(problem) => Err(problem.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_wrong_usage() {
+        for line in [
+            "qwdctl",
+            "qwdctl banana",
+            "qwdctl start",
+            "qwdctl start a.iso --cpus 0",
+            "qwdctl start a.iso --cpus -1",
+            "qwdctl start a.iso --memory 1.5G",
+            "qwdctl start a.iso --memory 0",
+            "qwdctl start a.iso --lifetime 0",
+            "qwdctl start a.iso --owner ../x",
+            "qwdctl extend abc",
+            "qwdctl extend abc soon",
+            "qwdctl stop",
+            "qwdctl stop abc --all",
+            "qwdctl share abc --list --view",
+            "qwdctl share abc --revoke x --list",
+        ] {
+            assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_contract_parses() {
+        for line in [
+            "qwdctl --json list",
+            "qwdctl list --all --json",
+            "qwdctl start slax.iso --cpus 2 --memory 2G --lifetime 4h --owner alice --force --share --no-wait",
+            "qwdctl share abc --view --lifetime 2h",
+            "qwdctl share abc --revoke 1",
+            "qwdctl stop abc def",
+            "qwdctl stop --all",
+            "qwdctl completion bash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+}

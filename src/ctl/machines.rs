@@ -1,0 +1,97 @@
+//! `machines`: the catalogue, with what can be started.
+
+use super::args::Args;
+use super::client::Client;
+use super::out;
+use crate::bus::Machine;
+use crate::config::{self, Catalogue, MachineEntry};
+use crate::images;
+use crate::model::{Problem, Word};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    machine: Machine,
+    state: &'static str,
+}
+
+/// Lists the machines as the launcher sees them; where it cannot be reached, as the files are.
+pub(super) fn machines(args: &Args) -> Result<(), Problem> {
+    let machines = match asked() {
+        Err(problem) if problem.word == Word::Unavailable => {
+            out::complain(&format!("{} The files are shown; no image has been looked into.", problem.message));
+            from_files(&args.root)?
+        }
+        answer => answer?,
+    };
+    print(args, machines)
+}
+
+fn asked() -> Result<Vec<Machine>, Problem> {
+    let client = Client::connect()?;
+    Ok(client.launcher.machines(client.asker.clone())?)
+}
+
+/// Prints machines as a table, or as JSON.
+pub(super) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), Problem> {
+    if args.json {
+        let shown = machines.into_iter().map(|machine| Shown { state: state(&machine), machine });
+        return out::json(&shown.collect::<Vec<_>>());
+    }
+    if machines.is_empty() {
+        return out::line("There are no machines; they are named in /etc/qemu-web-desktop/machines.conf.");
+    }
+    let row = |m: &Machine| {
+        let size = if m.image_bytes == 0 { "-".to_owned() } else { out::size(m.image_bytes) };
+        vec![m.name.clone(), state(m).to_owned(), size, m.description.clone()]
+    };
+    let rows: Vec<_> = machines.iter().map(row).collect();
+    out::bytes(out::table(&["MACHINE", "STATE", "SIZE", "DESCRIPTION"], &rows, out::width()).as_bytes())?;
+    for machine in machines.iter().filter(|m| !m.problem.is_empty()) {
+        out::line(&format!("{}: {}", machine.name, machine.problem))?;
+    }
+    Ok(())
+}
+
+fn state(machine: &Machine) -> &'static str {
+    match (machine.problem.is_empty(), machine.image_bytes) {
+        (true, _) => "ready",
+        (false, 0) => "missing",
+        (false, _) => "unusable",
+    }
+}
+
+/// The folder of the images below `root`.
+pub(super) fn folder(root: &Path, settings: &config::Settings) -> PathBuf {
+    root.join(settings.machines_dir.strip_prefix("/").unwrap_or(&settings.machines_dir))
+}
+
+/// The catalogue below `root`, all its faults in one sentence.
+pub(super) fn catalogue(root: &Path) -> Result<Catalogue, Problem> {
+    Catalogue::load(root).map_err(|faults| {
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Problem::failed(texts.join("\n"))
+    })
+}
+
+/// The settings below `root`.
+pub(super) fn settings(root: &Path) -> Result<config::Settings, Problem> {
+    config::load(root).map(|loaded| loaded.settings).map_err(|e| Problem::failed(e.to_string()))
+}
+
+fn from_files(root: &Path) -> Result<Vec<Machine>, Problem> {
+    let folder = folder(root, &settings(root)?);
+    Ok(catalogue(root)?.machines.iter().map(|entry| from_file(&folder, entry)).collect())
+}
+
+fn from_file(folder: &Path, entry: &MachineEntry) -> Machine {
+    let place = images::locate(folder, &entry.name);
+    Machine {
+        name: entry.name.to_string(),
+        description: entry.description.clone().unwrap_or_default(),
+        image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
+        problem: place.err().map_or(String::new(), |problem| problem.message),
+    }
+}

@@ -1,0 +1,160 @@
+//! `start`, `list`, `show`, `extend`: sessions, over the bus.
+
+use super::args::{Args, List, Start};
+use super::client::{Client, checked, is_root};
+use super::{out, site};
+use crate::bus::{Asker, NewSession, Session};
+use crate::model::{Lifetime, MachineName, Problem, Role, Word};
+use serde::Serialize;
+
+/// A session as `--json` prints it: the fields of the API.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    pub(super) session: Session,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_url: Option<String>,
+}
+
+impl Shown {
+    pub(super) fn new(session: Session, base: &str) -> Self {
+        Self { url: site::session(base, &session.id), session, share_url: None }
+    }
+}
+
+/// Starts a session, and waits until its screen answers unless asked not to.
+pub(super) fn start(args: &Args, wanted: &Start) -> Result<(), Problem> {
+    wanted.machine.parse::<MachineName>()?;
+    let mut client = Client::connect()?;
+    client.asker = on_behalf(wanted, client.asker)?;
+    let session = client.launcher.create(client.asker.clone(), record(wanted))?;
+    let session = if wanted.no_wait { session } else { until_ready(&client, session)? };
+    let base = site::base(&args.root);
+    let mut shown = Shown::new(session, &base);
+    if wanted.share {
+        let id = &shown.session.id;
+        let (_, secret) = client.launcher.share(client.asker.clone(), id, Role::Control.as_str(), 0)?;
+        shown.share_url = Some(site::join(&base, &secret));
+    }
+    if args.json {
+        return out::json(&shown);
+    }
+    for note in &shown.session.notes {
+        out::complain(note);
+    }
+    out::bytes(out::pairs(&started(&shown)).as_bytes())
+}
+
+fn started(shown: &Shown) -> [(&'static str, String); 3] {
+    [
+        ("ID", shown.session.id.clone()),
+        ("URL", shown.url.clone()),
+        ("Share", shown.share_url.clone().unwrap_or_default()),
+    ]
+}
+
+/// For whom: root may say so, anybody else asks for themselves.
+fn on_behalf(wanted: &Start, asker: Asker) -> Result<Asker, Problem> {
+    let only_root = |what: &str| Problem::new(Word::NotAllowed, format!("Only root can {what}."));
+    if wanted.force && !is_root() {
+        return Err(only_root("pass over the limits (--force)"));
+    }
+    match &wanted.owner {
+        Some(_) if !is_root() => Err(only_root("start sessions for others (--owner)")),
+        Some(owner) => Ok(Asker { name: owner.to_string(), ..asker }),
+        None => Ok(asker),
+    }
+}
+
+fn record(wanted: &Start) -> NewSession {
+    NewSession {
+        machine: wanted.machine.clone(),
+        cpus: wanted.cpus.unwrap_or(0),
+        memory_bytes: wanted.memory.map_or(0, |m| m.0),
+        lifetime_seconds: wanted.lifetime.map_or(0, |l| l.0),
+        force: wanted.force,
+    }
+}
+
+fn until_ready(client: &Client, mut session: Session) -> Result<Session, Problem> {
+    while session.state == "starting" {
+        session = client.wait(&session)?;
+    }
+    if session.state == "running" {
+        return Ok(session);
+    }
+    let why = if session.message.is_empty() { "It does not say why.".to_owned() } else { session.message };
+    Err(Problem::failed(format!("The session {} could not be started. {why}", session.id)))
+}
+
+/// Lists sessions: one's own, or everybody's.
+pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
+    let client = Client::connect()?;
+    let sessions = client.launcher.list(client.asker.clone(), wanted.all || client.asker.admin)?;
+    if args.json {
+        let base = site::base(&args.root);
+        return out::json(&sessions.into_iter().map(|s| Shown::new(s, &base)).collect::<Vec<_>>());
+    }
+    if sessions.is_empty() {
+        return out::line("There are no sessions.");
+    }
+    out::bytes(table(&sessions, out::now(), out::width()).as_bytes())
+}
+
+fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
+    let row = |s: &Session| {
+        let (cpus, memory) = (s.cpus.to_string(), out::size(s.memory_bytes));
+        vec![
+            s.id.clone(),
+            s.owner.clone(),
+            s.machine.clone(),
+            s.state.clone(),
+            cpus,
+            memory,
+            out::left(s.expires_at, now),
+        ]
+    };
+    let heads = ["ID", "OWNER", "MACHINE", "STATE", "CPUS", "MEMORY", "LEFT"];
+    out::table(&heads, &sessions.iter().map(row).collect::<Vec<_>>(), width)
+}
+
+/// Shows one session.
+pub(super) fn show(args: &Args, id: &str) -> Result<(), Problem> {
+    let session = Client::connect()?.get(id)?;
+    tell(args, session)
+}
+
+/// Moves a session's end away, and shows the session.
+pub(super) fn extend(args: &Args, id: &str, time: Lifetime) -> Result<(), Problem> {
+    let id = checked(id)?;
+    let client = Client::connect()?;
+    let session = client.launcher.extend(client.asker.clone(), id, time.0)?;
+    tell(args, session)
+}
+
+fn tell(args: &Args, session: Session) -> Result<(), Problem> {
+    let shown = Shown::new(session, &site::base(&args.root));
+    if args.json { out::json(&shown) } else { out::bytes(out::pairs(&details(&shown, out::now())).as_bytes()) }
+}
+
+fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
+    let s = &shown.session;
+    let mut rows = vec![
+        ("ID", s.id.clone()),
+        ("Owner", s.owner.clone()),
+        ("Machine", s.machine.clone()),
+        ("State", s.state.clone()),
+        ("Reason", s.message.clone()),
+        ("CPUs", s.cpus.to_string()),
+        ("Memory", out::size(s.memory_bytes)),
+        ("Acceleration", s.accel.clone()),
+        ("Network", s.network.clone()),
+        ("Age", out::span(now.saturating_sub(s.created_at))),
+        ("Time left", out::left(s.expires_at, now)),
+        ("Extendable to", out::left(s.extendable_until, now)),
+        ("URL", shown.url.clone()),
+    ];
+    rows.extend(s.notes.iter().map(|note| ("Note", note.clone())));
+    rows
+}

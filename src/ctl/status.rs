@@ -1,0 +1,138 @@
+//! `status`: the service in figures, what is wrong with it, and the state of its units.
+
+use super::args::Args;
+use super::client::Client;
+use super::out;
+use crate::bus::Status;
+use crate::config::{self, Catalogue};
+use crate::model::Problem;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// The units that make up the service.
+pub(super) const UNITS: [&str; 6] = [
+    "qwd-portal.socket",
+    "qwd-portal.service",
+    "qwd-display.socket",
+    "qwd-display.service",
+    "qwd-launcher.service",
+    "qwd-reaper.timer",
+];
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: Option<Status>,
+    /// Why there are no figures; else empty.
+    launcher_problem: String,
+    /// What is wrong with the files of the configuration.
+    config_problems: Vec<String>,
+    units: BTreeMap<String, String>,
+}
+
+/// Shows all that can be found out; the status is 1 if the launcher does not answer.
+pub(super) fn status(args: &Args) -> Result<u8, Problem> {
+    let (status, problem) = match asked() {
+        Ok(status) => (Some(status), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let code = problem.as_ref().map_or(0, |p| p.word.exit_code());
+    let shown = Shown {
+        status,
+        launcher_problem: problem.map_or(String::new(), |p| p.message),
+        config_problems: config_problems(&args.root),
+        units: unit_states(),
+    };
+    if args.json {
+        out::json(&shown)?;
+    } else {
+        tell(&shown)?;
+    }
+    Ok(code)
+}
+
+fn asked() -> Result<Status, Problem> {
+    let client = Client::connect()?;
+    Ok(client.launcher.status(client.asker.clone())?)
+}
+
+/// Everything that is wrong with the configuration on disk.
+pub(super) fn config_problems(root: &Path) -> Vec<String> {
+    let settings = config::load(root).err().into_iter();
+    let machines = Catalogue::load(root).err().unwrap_or_default();
+    settings.chain(machines).map(|e| e.to_string()).collect()
+}
+
+/// The units' states as systemd has them; none where there is no systemd to ask.
+pub(super) fn unit_states() -> BTreeMap<String, String> {
+    let asked = Command::new("systemctl").args(["show", "--property=Id,ActiveState,LoadState"]).args(UNITS).output();
+    let Ok(answer) = asked else { return BTreeMap::new() };
+    states_of(&String::from_utf8_lossy(&answer.stdout))
+}
+
+/// Reads blocks of `Id=`, `ActiveState=`, `LoadState=`, an empty line between them.
+fn states_of(text: &str) -> BTreeMap<String, String> {
+    let block = |block: &str| {
+        let value = |key: &str| block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let state = match value("LoadState")? {
+            "loaded" => value("ActiveState")?,
+            other => other,
+        };
+        Some((value("Id")?.to_owned(), state.to_owned()))
+    };
+    text.split("\n\n").filter_map(block).collect()
+}
+
+fn tell(shown: &Shown) -> Result<(), Problem> {
+    for fault in &shown.config_problems {
+        out::complain(&format!("CONFIGURATION: {fault}"));
+    }
+    if let Some(status) = &shown.status {
+        if !status.config_problem.is_empty() {
+            out::complain(&format!(
+                "The last good configuration is in force, not the one on disk: {}",
+                status.config_problem
+            ));
+        }
+        status.warnings.iter().for_each(|warning| out::complain(warning));
+        out::bytes(out::pairs(&figures(status)).as_bytes())?;
+    } else {
+        out::complain(&shown.launcher_problem);
+    }
+    let units: Vec<(&str, String)> = shown.units.iter().map(|(unit, state)| (unit.as_str(), state.clone())).collect();
+    out::bytes(out::pairs(&units).as_bytes())
+}
+
+fn figures(s: &Status) -> Vec<(&'static str, String)> {
+    let memory = format!(
+        "{} of {} available, {} given to sessions",
+        out::size(s.memory_available),
+        out::size(s.memory_total),
+        out::size(s.memory_given)
+    );
+    vec![
+        ("Version", s.version.clone()),
+        ("Sessions", format!("{} of {}", s.sessions, s.sessions_max)),
+        ("CPUs", format!("{}, {} given to sessions", s.host_cpus, s.cpus_given)),
+        ("Load", format!("{:.0} %", s.load * 100.0)),
+        ("Memory", memory),
+        ("Acceleration", s.accel.clone()),
+        ("Network", s.network.clone()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_not_there_says_so() {
+        let text = "Id=a.socket\nLoadState=loaded\nActiveState=active\n\nId=b.service\nLoadState=not-found\nActiveState=inactive\n";
+        let states = states_of(text);
+        assert_eq!(states["a.socket"], "active");
+        assert_eq!(states["b.service"], "not-found");
+        assert!(states_of("System has not been booted with systemd.\n").is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! `stop`: asks guests to shut down and waits until their sessions are gone.
+//!
+//! All are asked before any is waited for. Interrupting qwdctl only ends the waiting.
+
+use super::args::{Args, Stop};
+use super::client::{Client, checked};
+use super::sessions::Shown;
+use super::{out, site};
+use crate::bus::Session;
+use crate::model::{Problem, Word};
+use indicatif::ProgressBar;
+use std::time::Duration;
+
+/// Stops sessions; problems with some do not keep the others running.
+pub(super) fn stop(args: &Args, wanted: &Stop) -> Result<u8, Problem> {
+    let client = Client::connect()?;
+    let mut code = 0;
+    let mut gone = Vec::new();
+    for asked in if wanted.all { ask_all(&client)? } else { ask_each(&client, &wanted.ids) } {
+        match asked.and_then(|session| until_gone(&client, session)) {
+            Ok(session) => gone.push(session),
+            Err(problem) => code = complained(&problem, code),
+        }
+    }
+    report(args, gone)?;
+    Ok(code)
+}
+
+/// Says the problem; the first one decides the exit status.
+fn complained(problem: &Problem, code: u8) -> u8 {
+    out::complain(&problem.message);
+    if code == 0 { problem.word.exit_code() } else { code }
+}
+
+fn ask_each(client: &Client, ids: &[String]) -> Vec<Result<Session, Problem>> {
+    ids.iter().map(|id| Ok(client.launcher.stop(client.asker.clone(), checked(id)?)?)).collect()
+}
+
+fn ask_all(client: &Client) -> Result<Vec<Result<Session, Problem>>, Problem> {
+    client.launcher.stop_all(client.asker.clone())?;
+    Ok(client.launcher.list(client.asker.clone(), true)?.into_iter().map(Ok).collect())
+}
+
+fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem> {
+    let bar = spinner(&session);
+    while !matches!(session.state.as_str(), "ended" | "failed") {
+        session = match client.wait(&session) {
+            // Forgotten already: it is as gone as can be.
+            Err(problem) if problem.word == Word::NoSuchSession => Session { state: "ended".into(), ..session },
+            answer => answer?,
+        };
+    }
+    bar.finish_and_clear();
+    Ok(session)
+}
+
+/// A line on a terminal, nothing elsewhere.
+fn spinner(session: &Session) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar.set_message(format!(
+        "The guest of {} is shutting down (Ctrl-C ends the waiting, not the shutting down)",
+        session.id
+    ));
+    bar
+}
+
+fn report(args: &Args, gone: Vec<Session>) -> Result<(), Problem> {
+    if args.json {
+        let base = site::base(&args.root);
+        return out::json(&gone.into_iter().map(|s| Shown::new(s, &base)).collect::<Vec<_>>());
+    }
+    for session in gone {
+        out::line(format!("{} has ended. {}", session.id, session.message).trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
+
+use qwd::bus::{Asker, Machine, NAME, NewSession, PATH, Session, Share, Status};
+use qwd::model::{Problem, SessionId, Word};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder of its own for each test, gone when the test is over.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("qwdctl-{}-{number}", std::process::id()));
+        fs::create_dir_all(path.join("etc/qemu-web-desktop")).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a run of qwdctl came to.
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Outcome {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let done = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: done.status.code().unwrap(), out: text(done.stdout), err: text(done.stderr) }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
+    }
+}
+
+/// The bus, its launcher, and the files that qwdctl reads.
+pub(crate) struct Bed {
+    pub(crate) root: Folder,
+    bus: Child,
+    address: String,
+    _launcher: Option<zbus::blocking::Connection>,
+}
+
+impl Bed {
+    /// With a launcher.
+    pub(crate) fn new() -> Self {
+        let mut bed = Self::without_launcher();
+        let launcher = zbus::blocking::connection::Builder::address(bed.address.as_str())
+            .and_then(|b| b.serve_at(PATH, Fake::default()))
+            .and_then(|b| b.name(NAME))
+            .and_then(|b| b.build());
+        bed._launcher = Some(launcher.unwrap());
+        bed
+    }
+
+    /// With nobody on the bus.
+    pub(crate) fn without_launcher() -> Self {
+        let root = Folder::new();
+        root.write("etc/qemu-web-desktop/config.toml", "public_url = \"https://desk.example\"\n");
+        let listen = format!("--address=unix:dir={}", root.0.display());
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address=1", &listen])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("dbus-daemon (package dbus) runs");
+        let mut address = String::new();
+        BufReader::new(bus.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+        Self { root, bus, address: address.trim().to_owned(), _launcher: None }
+    }
+
+    /// Runs qwdctl with a line of arguments.
+    pub(crate) fn run(&self, line: &str) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qwdctl"));
+        command.arg("--root").arg(&self.root.0).args(line.split(' '));
+        Outcome::of(command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address))
+    }
+
+    /// The same, which must succeed.
+    pub(crate) fn good(&self, line: &str) -> Outcome {
+        let outcome = self.run(line);
+        assert_eq!(outcome.code, 0, "{line}: {}", outcome.err);
+        outcome
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _ = self.bus.kill();
+        let _ = self.bus.wait();
+    }
+}
+
+/// A launcher that answers at once. A machine's name says what becomes of its session.
+#[derive(Default)]
+struct Fake {
+    sessions: Mutex<Vec<Session>>,
+    shares: Mutex<Vec<Share>>,
+}
+
+impl Fake {
+    fn find(&self, id: &str) -> Result<Session, Problem> {
+        let all = self.sessions.lock().unwrap();
+        all.iter().find(|s| s.id == id).cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "It is not there."))
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Session)) -> Result<Session, Problem> {
+        let mut all = self.sessions.lock().unwrap();
+        let session = all.iter_mut().find(|s| s.id == id);
+        let session = session.ok_or_else(|| Problem::new(Word::NoSuchSession, "It is not there."))?;
+        change(session);
+        Ok(session.clone())
+    }
+}
+
+#[zbus::interface(name = "org.qemuwebdesktop.Launcher1")]
+impl Fake {
+    fn create(&self, asker: Asker, wanted: NewSession) -> Result<Session, Problem> {
+        match wanted.machine.as_str() {
+            "full.iso" if !wanted.force => return Err(Problem::new(Word::LimitReached, "All 10 places are taken.")),
+            "ok.iso" | "bad.iso" | "full.iso" => {}
+            _ => return Err(Problem::new(Word::NoSuchMachine, "There is no such machine.")),
+        }
+        let mut all = self.sessions.lock().unwrap();
+        let session = Session {
+            id: SessionId::from_bytes([all.len() as u8; 10]).to_string(),
+            owner: asker.name,
+            machine: wanted.machine,
+            state: "starting".into(),
+            message: String::new(),
+            cpus: wanted.cpus.max(1),
+            memory_bytes: if wanted.memory_bytes == 0 { 1 << 30 } else { wanted.memory_bytes },
+            created_at: 1_000,
+            expires_at: wanted.lifetime_seconds,
+            extendable_until: 0,
+            accel: "tcg".into(),
+            network: "user".into(),
+            notes: vec!["It is emulated, hence slow.".into()],
+        };
+        all.push(session.clone());
+        Ok(session)
+    }
+
+    fn wait(&self, _asker: Asker, id: &str, state: &str, _seconds: u32) -> Result<Session, Problem> {
+        let session = self.find(id)?;
+        match state {
+            "starting" if session.machine == "bad.iso" => self.change(id, |s| {
+                s.state = "failed".into();
+                s.message = "QEMU said: no room.".into();
+            }),
+            "starting" => self.change(id, |s| s.state = "running".into()),
+            "stopping" => {
+                self.sessions.lock().unwrap().retain(|s| s.id != id);
+                Err(Problem::new(Word::NoSuchSession, "It is not there."))
+            }
+            _ => Ok(session),
+        }
+    }
+
+    fn list(&self, asker: Asker, all: bool) -> Vec<Session> {
+        let sessions = self.sessions.lock().unwrap();
+        sessions.iter().filter(|s| all || s.owner == asker.name).cloned().collect()
+    }
+
+    fn get(&self, _asker: Asker, id: &str) -> Result<Session, Problem> {
+        self.find(id)
+    }
+
+    fn stop(&self, _asker: Asker, id: &str) -> Result<Session, Problem> {
+        self.change(id, |s| s.state = "stopping".into())
+    }
+
+    fn stop_all(&self, _asker: Asker) -> u32 {
+        let mut all = self.sessions.lock().unwrap();
+        all.iter_mut().for_each(|s| s.state = "stopping".into());
+        all.len() as u32
+    }
+
+    fn extend(&self, _asker: Asker, id: &str, seconds: u64) -> Result<Session, Problem> {
+        self.change(id, |s| s.expires_at += seconds)
+    }
+
+    fn share(&self, _asker: Asker, id: &str, role: &str, seconds: u64) -> Result<(Share, String), Problem> {
+        self.find(id)?;
+        let share = Share { id: "share1".into(), role: role.into(), created_at: 1_000, expires_at: seconds };
+        self.shares.lock().unwrap().push(share.clone());
+        Ok((share, "s".repeat(43)))
+    }
+
+    fn shares(&self, _asker: Asker, id: &str) -> Result<Vec<Share>, Problem> {
+        self.find(id)?;
+        Ok(self.shares.lock().unwrap().clone())
+    }
+
+    fn unshare(&self, _asker: Asker, id: &str, share: &str) -> Result<(), Problem> {
+        self.find(id)?;
+        self.shares.lock().unwrap().retain(|s| s.id != share);
+        Ok(())
+    }
+
+    fn machines(&self, _asker: Asker) -> Vec<Machine> {
+        let machine = |name: &str, problem: &str, image_bytes| Machine {
+            name: name.into(),
+            description: "A machine".into(),
+            problem: problem.into(),
+            image_bytes,
+        };
+        vec![
+            machine("ok.iso", "", 5 << 20),
+            machine("gone.iso", "The image is missing.", 0),
+            machine("odd.iso", "The image is damaged.", 9),
+        ]
+    }
+
+    fn examine(&self, name: &str) -> Result<Machine, Problem> {
+        let found = self.machines(Asker::default()).into_iter().find(|m| m.name == name);
+        found.ok_or_else(|| Problem::new(Word::NoSuchMachine, "There is no such machine."))
+    }
+
+    fn status(&self, _asker: Asker) -> Status {
+        Status {
+            version: "1.2.3".into(),
+            sessions: self.sessions.lock().unwrap().len() as u32,
+            sessions_max: 10,
+            host_cpus: 2,
+            load: 0.25,
+            memory_total: 8 << 30,
+            memory_available: 4 << 30,
+            accel: "tcg".into(),
+            network: "user".into(),
+            config_problem: "config.toml:1: it is broken".into(),
+            warnings: vec!["KVM does not work here.".into()],
+            ..Status::default()
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The real `qwdctl` against a launcher of our own making on a private bus.
+
+mod bed;
+mod sessions;

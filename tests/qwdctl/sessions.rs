@@ -1,0 +1,157 @@
+//! Sessions, machines, status: what is printed and with which exit status.
+
+use super::bed::Bed;
+use serde_json::json;
+
+/// Starts a session and returns its id.
+fn started(bed: &Bed) -> String {
+    bed.good("start ok.iso --json").json()["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn start_prints_id_and_url() {
+    let bed = Bed::new();
+    let session = bed.good("start ok.iso --cpus 2 --memory 2G --lifetime 4h --share --json").json();
+    let id = session["id"].as_str().unwrap();
+    assert_eq!(session["state"], "running");
+    assert_eq!(session["cpus"], 2);
+    assert_eq!(session["memory_bytes"], 2u64 << 30);
+    assert_eq!(session["expires_at"], 4 * 3600);
+    assert_eq!(session["url"], format!("https://desk.example/qemu-web-desktop/sessions/{id}"));
+    assert_eq!(session["share_url"], format!("https://desk.example/qemu-web-desktop/join#{}", "s".repeat(43)));
+
+    let shown = bed.good("start ok.iso");
+    assert!(shown.out.contains("ID") && shown.out.contains("URL  https://desk.example/"), "{}", shown.out);
+    assert!(!shown.out.contains("Share"), "{}", shown.out);
+    assert!(shown.err.contains("qwdctl: It is emulated"), "{}", shown.err);
+}
+
+#[test]
+fn start_may_return_before_the_screen_answers() {
+    assert_eq!(Bed::new().good("start ok.iso --no-wait --json").json()["state"], "starting");
+}
+
+#[test]
+fn refusals_and_failures_have_their_exit_status() {
+    let bed = Bed::new();
+    for (line, code, sentence) in [
+        ("start bad.iso", 1, "QEMU said: no room."),
+        ("start full.iso", 3, "All 10 places are taken."),
+        ("start absent.iso", 4, "There is no such machine."),
+        ("start ../x", 4, "There is no such machine"),
+        ("show zzzzzzzzzz", 4, "It is not there."),
+        ("show nonsense", 4, "There is no session 'nonsense'"),
+        ("stop zzzzzzzzzz", 4, "It is not there."),
+        ("extend zzzzzzzzzz 2h", 4, "It is not there."),
+        ("share zzzzzzzzzz", 4, "It is not there."),
+        ("start", 2, "Usage"),
+        ("banana", 2, "Usage"),
+    ] {
+        let outcome = bed.run(line);
+        assert_eq!(outcome.code, code, "{line}: {}", outcome.err);
+        assert!(outcome.err.contains(sentence), "{line}: {}", outcome.err);
+        assert_eq!(outcome.out, "", "{line}");
+    }
+}
+
+#[test]
+fn sessions_are_listed_shown_and_extended() {
+    let bed = Bed::new();
+    assert_eq!(bed.good("list").out, "There are no sessions.\n");
+    assert_eq!(bed.good("list --json").json(), json!([]));
+    let id = started(&bed);
+    let table = bed.good("list").out;
+    assert!(table.lines().next().unwrap().starts_with("ID          OWNER"), "{table}");
+    assert!(table.contains(&id) && table.contains("1 GiB   no end"), "{table}");
+    assert_eq!(bed.good("list --json").json()[0]["id"], id.as_str());
+    assert_eq!(bed.good(&format!("extend {id} 2h --json")).json()["expires_at"], 7200);
+    let shown = bed.good(&format!("show {id}")).out;
+    assert!(shown.contains("State          running"), "{shown}");
+}
+
+#[test]
+fn stop_waits_until_all_are_gone() {
+    let bed = Bed::new();
+    let (a, b) = (started(&bed), started(&bed));
+    let one = bed.run(&format!("stop {a} {a}x"));
+    assert_eq!(one.code, 4, "{}", one.err);
+    assert_eq!(one.out, format!("{a} has ended.\n"));
+    let rest = bed.good("stop --all --json").json();
+    assert_eq!((rest[0]["id"].as_str(), rest[0]["state"].as_str()), (Some(b.as_str()), Some("ended")));
+    assert_eq!(bed.good("list --json").json(), json!([]));
+    assert_eq!(bed.good("stop --all --json").json(), json!([]));
+}
+
+#[test]
+fn shares_are_made_listed_and_revoked() {
+    let bed = Bed::new();
+    let id = started(&bed);
+    let link = bed.good(&format!("share {id} --view --lifetime 2h"));
+    assert_eq!(link.out, format!("https://desk.example/qemu-web-desktop/join#{}\n", "s".repeat(43)));
+    let listed = bed.good(&format!("share {id} --list --json")).json();
+    assert_eq!(listed, json!([{"id": "share1", "role": "view", "created_at": 1000, "expires_at": 7200}]));
+    bed.good(&format!("share {id} --revoke share1"));
+    assert_eq!(bed.good(&format!("share {id} --list")).out, "The session is not shared.\n");
+}
+
+#[test]
+fn machines_have_a_state() {
+    let bed = Bed::new();
+    let machines = bed.good("machines --json").json();
+    let states: Vec<_> = machines.as_array().unwrap().iter().map(|m| m["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["ready", "missing", "unusable"]);
+    let table = bed.good("machines").out;
+    assert!(table.contains("ok.iso    ready     5 MiB  A machine"), "{table}");
+    assert!(table.contains("odd.iso: The image is damaged."), "{table}");
+}
+
+#[test]
+fn machines_are_read_from_files_when_nobody_answers() {
+    let bed = Bed::without_launcher();
+    bed.root.write("etc/qemu-web-desktop/machines.conf", "[a.iso]\ndescription=A\n[b.iso]\n");
+    bed.root.write("var/lib/qemu-web-desktop/machines/a.iso", "abc");
+    let outcome = bed.good("machines --json");
+    assert!(outcome.err.contains("does not answer"), "{}", outcome.err);
+    let machines = outcome.json();
+    assert_eq!((&machines[0]["state"], &machines[0]["image_bytes"]), (&json!("ready"), &json!(3)));
+    assert_eq!(machines[1]["state"], "missing");
+    assert!(machines[1]["problem"].as_str().unwrap().contains("qwdctl download b.iso"));
+}
+
+#[test]
+fn status_says_loudly_what_is_wrong() {
+    let bed = Bed::new();
+    bed.root.write("etc/qemu-web-desktop/config.d/x.toml", "[limits]\nservice_max_lod = 1\n");
+    let shown = bed.good("status");
+    for sentence in ["config.d/x.toml:2: 'limits.service_max_lod' is not a setting", "last good configuration", "KVM"] {
+        assert!(shown.err.contains(sentence), "{sentence}: {}", shown.err);
+    }
+    assert!(shown.out.contains("Sessions") && shown.out.contains("0 of 10"), "{}", shown.out);
+    let status = bed.good("status --json").json();
+    assert_eq!((&status["version"], &status["sessions_max"]), (&json!("1.2.3"), &json!(10)));
+    assert!(status["units"].is_object() && status["config_problems"].as_array().unwrap().len() == 1);
+}
+
+#[test]
+fn without_a_launcher_the_sentence_says_what_to_look_at() {
+    let bed = Bed::without_launcher();
+    for line in ["list", "status", "start ok.iso"] {
+        let outcome = bed.run(line);
+        assert_eq!(outcome.code, 1, "{line}");
+        assert!(outcome.err.contains("systemctl status qwd-launcher"), "{line}: {}", outcome.err);
+    }
+}
+
+#[test]
+fn version_config_and_completion_need_nobody() {
+    let bed = Bed::without_launcher();
+    assert_eq!(bed.good("version --json").json(), json!({"version": env!("CARGO_PKG_VERSION")}));
+    assert_eq!(bed.good("--version").out, format!("qwdctl {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(bed.good("completion bash").out.contains("complete -F _qwdctl"));
+    let settings = bed.good("config --json").json();
+    let all = settings.as_array().unwrap();
+    let public = all.iter().find(|s| s["key"] == "public_url").unwrap();
+    assert_eq!(public["value"], "https://desk.example");
+    assert_eq!(public["origin"], "/etc/qemu-web-desktop/config.toml:1");
+    assert!(all.iter().any(|s| s["key"] == "limits.service_max_load" && s["origin"] == "default"));
+}
