@@ -1,0 +1,87 @@
+# qemu-web-desktop: build, install, package, try out, test. Nothing here is needed to use the package.
+
+prefix = /usr
+exec_prefix = $(prefix)
+bindir = $(exec_prefix)/bin
+libexecdir = $(exec_prefix)/libexec
+datadir = $(prefix)/share
+mandir = $(datadir)/man
+sysconfdir = /etc
+unitdir = $(prefix)/lib/systemd/system
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+CARGO = cargo
+PROFILE = release
+
+out = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
+programs = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/qwd-*.rs))
+pkglibexec = $(libexecdir)/qemu-web-desktop
+pkgdata = $(datadir)/qemu-web-desktop
+completions = $(datadir)/bash-completion/completions
+units = $(wildcard units/*.service units/*.socket units/*.timer units/*.slice)
+manpages = $(wildcard man/*.[1-8])
+shell = $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell' --include='*' tests .ci debian 2>/dev/null | grep -v '/debian/qemu-web-desktop/')
+
+all:
+	$(CARGO) build --locked --profile $(PROFILE)
+	@# The completion comes out of the program itself.
+	-$(out)/qwdctl completion bash >$(out)/qwdctl.bash
+
+install:
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(pkglibexec) $(DESTDIR)$(unitdir) $(DESTDIR)$(pkgdata)/static
+	install $(out)/qwdctl $(DESTDIR)$(bindir)/
+	for p in $(programs); do install $(out)/$$p $(DESTDIR)$(pkglibexec)/ || exit 1; done
+	@# The units name their programs by full path.
+	for u in $(units); do \
+	    sed 's|/usr/libexec/|$(libexecdir)/|g' $$u >$(DESTDIR)$(unitdir)/$${u##*/} || exit 1; \
+	    chmod 644 $(DESTDIR)$(unitdir)/$${u##*/}; \
+	done
+	install -d $(DESTDIR)$(datadir)/dbus-1/system.d $(DESTDIR)$(datadir)/dbus-1/system-services $(DESTDIR)$(datadir)/dbus-1/interfaces
+	install -m 644 units/dbus/*.conf $(DESTDIR)$(datadir)/dbus-1/system.d/
+	install -m 644 units/dbus/*.service $(DESTDIR)$(datadir)/dbus-1/system-services/
+	install -m 644 units/dbus/*.xml $(DESTDIR)$(datadir)/dbus-1/interfaces/
+	install -d $(DESTDIR)$(tmpfilesdir)
+	install -m 644 units/tmpfiles.d/qemu-web-desktop.conf $(DESTDIR)$(tmpfilesdir)/
+	install -m 644 $(wildcard html/static/*) apache/unavailable.html apache/unavailable.css $(DESTDIR)$(pkgdata)/static/
+	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/apache2/conf-available
+	for f in $(wildcard etc/*); do \
+	    test -e $(DESTDIR)$(sysconfdir)/qemu-web-desktop/$${f##*/} || \
+	    install -m 644 $$f $(DESTDIR)$(sysconfdir)/qemu-web-desktop/ || exit 1; \
+	done
+	sed 's|/usr/share/qemu-web-desktop|$(pkgdata)|g' apache/qemu-web-desktop.conf \
+	    >$(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
+	chmod 644 $(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
+	install -d $(DESTDIR)$(completions)
+	install -m 644 $(out)/qwdctl.bash $(DESTDIR)$(completions)/qwdctl
+	for m in $(manpages); do \
+	    install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; \
+	done
+
+# The configuration and the machines' images are the administrator's, and stay.
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/qwdctl $(DESTDIR)$(completions)/qwdctl
+	rm -rf $(DESTDIR)$(pkglibexec) $(DESTDIR)$(pkgdata)
+	for u in $(notdir $(units)); do rm -f $(DESTDIR)$(unitdir)/$$u; done
+	rm -f $(DESTDIR)$(datadir)/dbus-1/system.d/org.qemuwebdesktop.Launcher1.conf
+	rm -f $(DESTDIR)$(datadir)/dbus-1/system-services/org.qemuwebdesktop.Launcher1.service
+	rm -f $(DESTDIR)$(datadir)/dbus-1/interfaces/org.qemuwebdesktop.Launcher1.xml
+	rm -f $(DESTDIR)$(tmpfilesdir)/qemu-web-desktop.conf
+	rm -f $(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
+	for m in $(manpages); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; done
+
+# The package; its path is the last line.
+deb:
+	tests/package/build-deb
+
+lint:
+	tests/package/lint $(shell)
+
+deps:
+	tests/bed/deps.sh
+
+demo:
+	tests/demo.sh
+
+check:
+	tests/check.sh
+
+.PHONY: all install uninstall deb lint deps demo check
