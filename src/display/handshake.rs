@@ -1,0 +1,255 @@
+//! The request that opens a screen: read with limits, judged, answered.
+//!
+//! Pure but for [`read`]. The ticket travels as an offered subprotocol, `qwd.ticket.SECRET`; the
+//! answer names `qwd.v1` only. Nothing the viewer sent is repeated to it.
+
+use super::origin::{Claim, Origins};
+use crate::model::Secret;
+use rustix::io::Errno;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::handshake::server::{Request, create_response, write_response};
+use tungstenite::http::HeaderMap;
+
+/// Where Apache sends screens.
+pub const PATH: &str = "/qemu-web-desktop/display";
+const PROTOCOL: &str = "qwd.v1";
+const TICKET: &str = "qwd.ticket.";
+/// Cookies and what proxies add included.
+const REQUEST_MAX: usize = 16 << 10;
+
+/// An answer that is not a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The sentence in the body and in the journal.
+    pub sentence: String,
+}
+
+/// A request whose form and origin are in order.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Still to be redeemed.
+    pub ticket: Secret,
+    /// The answer, to be sent once it is.
+    pub answer: Vec<u8>,
+}
+
+impl Refusal {
+    /// A refusal from its status and sentence.
+    pub fn new(status: u16, sentence: impl Into<String>) -> Self {
+        Self { status, sentence: sentence.into() }
+    }
+
+    /// The whole HTTP answer.
+    pub fn answer(&self) -> Vec<u8> {
+        let reason = match self.status {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            426 => "Upgrade Required",
+            431 => "Request Header Fields Too Large",
+            _ => "Service Unavailable",
+        };
+        let upgrade = if self.status == 426 { "Upgrade: websocket\r\n" } else { "" };
+        format!(
+            "HTTP/1.1 {} {reason}\r\n{upgrade}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{}\n",
+            self.status,
+            self.sentence.len() + 1,
+            self.sentence,
+        )
+        .into_bytes()
+    }
+}
+
+/// Reads the head of a request. `None`: the other side left, or took longer than `patience`.
+pub fn read(stream: &mut UnixStream, patience: Duration) -> Option<Result<Vec<u8>, Refusal>> {
+    let until = Instant::now() + patience;
+    let mut bytes = vec![0; REQUEST_MAX];
+    let mut length = 0;
+    loop {
+        let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        stream.set_read_timeout(Some(left)).ok()?;
+        length += match stream.read(&mut bytes[length..]) {
+            Ok(0) => return None,
+            Ok(more) => more,
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INTR) => 0,
+            Err(_) => return None,
+        };
+        if bytes[..length].windows(4).any(|end| end == b"\r\n\r\n") {
+            bytes.truncate(length);
+            return Some(Ok(bytes));
+        }
+        if length == REQUEST_MAX {
+            return Some(Err(Refusal::new(431, "The request is too long.")));
+        }
+    }
+}
+
+/// Judges a request's form, path, origin and subprotocols.
+pub fn judge(head: &[u8], origins: &Origins) -> Result<Accepted, Refusal> {
+    let malformed = || Refusal::new(400, "This is not a request for a screen.");
+    let request = match Request::try_parse(head) {
+        Ok(Some((length, request))) if length == head.len() => request,
+        Err(tungstenite::Error::Protocol(tungstenite::error::ProtocolError::WrongHttpMethod)) => {
+            return Err(Refusal::new(405, "A screen is opened with GET."));
+        }
+        _ => return Err(malformed()),
+    };
+    if request.uri().path() != PATH || request.uri().query().is_some() {
+        return Err(Refusal::new(404, "There is nothing here; screens are opened from the session's page."));
+    }
+    let mut response =
+        create_response(&request).map_err(|_| Refusal::new(426, "This address speaks WebSocket only."))?;
+    if !origins.admit(claim(request.headers())) {
+        return Err(Refusal::new(
+            403,
+            "The page that asks for this screen is not one of this server's: set public_url in \
+             /etc/qemu-web-desktop/config.toml to the address that people use.",
+        ));
+    }
+    let ticket = ticket(request.headers())?;
+    let chosen = tungstenite::http::HeaderValue::from_static(PROTOCOL);
+    response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
+    let mut answer = Vec::new();
+    write_response(&mut answer, &response).map_err(|_| malformed())?;
+    Ok(Accepted { ticket, answer })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Apache appends the host it was asked for; what stands before that came from the client.
+fn claim(headers: &HeaderMap) -> Claim<'_> {
+    let forwarded = headers.get_all("X-Forwarded-Host").iter().next_back().and_then(|value| value.to_str().ok());
+    let last = forwarded.and_then(|list| list.rsplit(',').next()).map(str::trim);
+    let origin = if headers.get_all("Origin").iter().count() == 1 { text(headers, "Origin") } else { None };
+    Claim {
+        origin,
+        host: last.or_else(|| text(headers, "Host")).unwrap_or_default(),
+        scheme: if text(headers, "X-Forwarded-Proto") == Some("https") { "https" } else { "http" },
+    }
+}
+
+/// The one ticket among the offered subprotocols.
+fn ticket(headers: &HeaderMap) -> Result<Secret, Refusal> {
+    let offered = headers.get_all("Sec-WebSocket-Protocol");
+    let offered: Vec<&str> = offered
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .collect();
+    let mut tickets = offered.iter().filter_map(|name| name.strip_prefix(TICKET));
+    match (offered.contains(&PROTOCOL), tickets.next(), tickets.next()) {
+        (true, Some(ticket), None) => ticket.parse().map_err(|p: crate::model::Problem| Refusal::new(403, p.message)),
+        _ => Err(Refusal::new(403, "A screen takes a ticket, which the session's page asks for.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP-";
+
+    fn request(changes: &[(&str, &str)]) -> Vec<u8> {
+        let offer = format!("qwd.v1, qwd.ticket.{SECRET}");
+        let mut lines = vec![
+            ("Host", "localhost"),
+            ("Origin", "http://localhost"),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Protocol", &offer),
+        ];
+        for change in changes {
+            lines.retain(|(name, _)| name != &change.0);
+        }
+        lines.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+        let lines: String = lines.into_iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("GET {PATH} HTTP/1.1\r\n{lines}\r\n").into_bytes()
+    }
+
+    fn judged(changes: &[(&str, &str)]) -> Result<Accepted, Refusal> {
+        judge(&request(changes), &Origins::default())
+    }
+
+    #[test]
+    fn a_good_request_is_answered_without_its_ticket() {
+        let accepted = judged(&[]).unwrap();
+        assert_eq!(accepted.ticket.expose(), SECRET);
+        let answer = String::from_utf8(accepted.answer).unwrap().to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+        assert!(answer.contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{answer}");
+        assert!(answer.contains("\r\nsec-websocket-protocol: qwd.v1\r\n"), "{answer}");
+        assert!(!answer.contains("ticket"), "{answer}");
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_is_refused() {
+        for origin in ["", "null", "http://evil.example", "http://localhost.evil.example", "https://localhost"] {
+            assert_eq!(judged(&[("Origin", origin)]).unwrap_err().status, 403, "{origin:?}");
+        }
+        let both = [("Origin", "http://localhost"), ("Origin", "http://evil.example")];
+        assert_eq!(judged(&both).unwrap_err().status, 403);
+        // A stranger's name that leads here.
+        let rebound = [("Origin", "http://evil.example"), ("Host", "evil.example")];
+        assert_eq!(judged(&rebound).unwrap_err().status, 403);
+    }
+
+    #[test]
+    fn only_what_apache_says_of_the_host_counts() {
+        let honest =
+            [("X-Forwarded-Host", "evil.example, localhost:8443"), ("X-Forwarded-Proto", "https"), ("Host", "x")];
+        assert!(judged(&[&honest[..], &[("Origin", "https://localhost:8443")]].concat()).is_ok());
+        let forged = [("X-Forwarded-Host", "localhost, evil.example")];
+        assert_eq!(judged(&forged).unwrap_err().status, 403);
+    }
+
+    #[test]
+    fn exactly_one_well_formed_ticket_is_taken() {
+        let two = format!("qwd.v1, qwd.ticket.{SECRET}, qwd.ticket.{SECRET}");
+        let no_version = format!("qwd.ticket.{SECRET}");
+        for offer in ["", "qwd.v1", "binary", "qwd.v1, qwd.ticket.", "qwd.v1, qwd.ticket.short", &two, &no_version] {
+            let refusal = judged(&[("Sec-WebSocket-Protocol", offer)]).unwrap_err();
+            assert_eq!(refusal.status, 403, "{offer:?}");
+            assert!(!String::from_utf8(refusal.answer()).unwrap().contains("short"), "the ticket is not repeated");
+        }
+        let split = [("Sec-WebSocket-Protocol", "qwd.v1"), ("Sec-WebSocket-Protocol", no_version.as_str())];
+        assert!(judged(&split).is_ok(), "a proxy may split the list");
+    }
+
+    #[test]
+    fn what_is_no_upgrade_is_told_so() {
+        assert_eq!(judged(&[("Upgrade", "")]).unwrap_err().status, 426);
+        assert_eq!(judged(&[("Sec-WebSocket-Version", "8")]).unwrap_err().status, 426);
+        let text = String::from_utf8(request(&[])).unwrap();
+        for (path, status) in [("/", 404), ("/qemu-web-desktop/display/", 404), ("/qemu-web-desktop/display?t=1", 404)]
+        {
+            let head = text.replace(PATH, path);
+            assert_eq!(judge(head.as_bytes(), &Origins::default()).unwrap_err().status, status, "{path}");
+        }
+        let posted = text.replace("GET ", "POST ");
+        assert_eq!(judge(posted.as_bytes(), &Origins::default()).unwrap_err().status, 405);
+        let followed = text.clone() + "RFB 003.008\n";
+        assert_eq!(judge(followed.as_bytes(), &Origins::default()).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn a_request_without_end_is_given_up() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut &theirs, b"GET / HTTP/1.1\r\nHost: ").unwrap();
+        assert!(read(&mut ours, Duration::from_millis(20)).is_none());
+        std::io::Write::write_all(&mut &theirs, &[b'a'; REQUEST_MAX]).unwrap();
+        assert_eq!(read(&mut ours, Duration::from_secs(10)).unwrap().unwrap_err().status, 431);
+        drop(theirs);
+    }
+}
