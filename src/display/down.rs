@@ -1,0 +1,119 @@
+//! From QEMU to the viewer: one frame for each read, header and payload in one buffer.
+//!
+//! The payload is read to where it will be written from, so nothing is copied; the next read waits
+//! until all of it has gone, so a slow viewer costs one buffer and holds up nobody else. The buffer
+//! grows while reads fill it and shrinks when the screen is still.
+
+use super::frame::{self, Code, HEADER_MAX, Opcode};
+use rustix::io::{Errno, Result};
+use std::os::fd::AsFd;
+
+/// The buffer of a screen on which little moves.
+const SMALL: usize = 16 << 10;
+/// The largest read; more gained nothing when measured.
+const LARGE: usize = 128 << 10;
+/// Control frames wait here only while the viewer is slow; more pings than this get no answer.
+const CONTROL_ROOM: usize = 512;
+
+/// What is on its way to the viewer.
+#[derive(Debug)]
+pub struct Down {
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
+    control: Vec<u8>,
+    /// Bytes written to the viewer so far.
+    pub sent: u64,
+}
+
+impl Default for Down {
+    fn default() -> Self {
+        Self { buffer: vec![0; HEADER_MAX + SMALL], from: 0, to: 0, control: Vec::new(), sent: 0 }
+    }
+}
+
+impl Down {
+    /// Something waits to be written.
+    pub fn busy(&self) -> bool {
+        self.from < self.to || !self.control.is_empty()
+    }
+
+    /// Reads once from QEMU; `false` at the end of its stream. Only when not [`busy`](Self::busy).
+    pub fn load(&mut self, server: impl AsFd) -> Result<bool> {
+        let length = match rustix::io::read(server, &mut self.buffer[HEADER_MAX..]) {
+            Ok(0) => return Ok(false),
+            Ok(length) => length,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if let Some(room) = self.buffer.first_chunk_mut() {
+            self.from = HEADER_MAX - frame::put_header(room, Opcode::Binary, length);
+        }
+        self.to = HEADER_MAX + length;
+        Ok(true)
+    }
+
+    /// Writes what the viewer takes.
+    pub fn flush(&mut self, viewer: impl AsFd) -> Result<()> {
+        // A frame that has begun comes first: a control frame may not stand in its middle.
+        if self.from < self.to {
+            self.from += self.count(rustix::io::write(&viewer, &self.buffer[self.from..self.to]))?;
+        }
+        if self.from == self.to {
+            self.resize();
+            if !self.control.is_empty() {
+                let written = rustix::io::write(&viewer, &self.control);
+                let written = self.count(written)?;
+                self.control.drain(..written);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, written: Result<usize>) -> Result<usize> {
+        match written {
+            Ok(length) => {
+                self.sent += length as u64;
+                Ok(length)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes room for a larger read after one that filled the buffer.
+    fn resize(&mut self) {
+        let filled = self.to == self.buffer.len();
+        if filled && self.buffer.len() < LARGE {
+            // A new buffer and not a longer one: what is in it has been sent.
+            self.buffer = vec![0; HEADER_MAX + 2 * (self.buffer.len() - HEADER_MAX)];
+        }
+        (self.from, self.to) = (0, 0);
+    }
+
+    /// Gives the memory back that a still screen does not need.
+    pub fn rest(&mut self) {
+        if self.from == self.to && self.buffer.len() > HEADER_MAX + SMALL {
+            *self = Self { control: std::mem::take(&mut self.control), sent: self.sent, ..Self::default() };
+        }
+    }
+
+    /// Queues a ping, or the answer to one.
+    pub fn control(&mut self, opcode: Opcode, payload: &[u8]) {
+        if self.control.len() < CONTROL_ROOM {
+            self.queue(opcode, payload);
+        }
+    }
+
+    /// Queues the last frame: why it ends, as a code and a sentence.
+    pub fn close(&mut self, code: Code, reason: &str) {
+        let mut payload = (code as u16).to_be_bytes().to_vec();
+        payload.extend(reason.bytes().take(frame::CONTROL_MAX - 2));
+        self.queue(Opcode::Close, &payload);
+    }
+
+    fn queue(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.control.extend([0x80 | opcode as u8, payload.len() as u8]);
+        self.control.extend_from_slice(payload);
+    }
+}

@@ -1,0 +1,333 @@
+//! The whole way of a viewer over socket pairs: a fake launcher hands out streams whose other end
+//! plays QEMU.
+
+use super::*;
+use crate::display::frame::Opcode;
+use crate::display::screens::Right;
+use crate::model::Secret;
+use std::collections::HashMap;
+use std::io::Read;
+
+const HELLO: &[u8] = b"RFB 003.008\n\x01\x01";
+const KEY: &[u8] = &[4, 1, 0, 0, 0, 0, 0, 97];
+const ASK: &[u8] = &[3, 1, 0, 0, 0, 0, 4, 0, 3, 0];
+
+/// Gives out what was put in, once.
+#[derive(Default)]
+struct FakeLauncher(Mutex<HashMap<String, (OwnedFd, Grant)>>);
+
+impl Launcher for FakeLauncher {
+    fn redeem(&self, ticket: &Secret) -> Result<(OwnedFd, Grant), Problem> {
+        let found = self.0.lock().unwrap().remove(ticket.expose());
+        found.ok_or_else(|| Problem::new(Word::BadTicket, "This link or ticket is not valid any more."))
+    }
+}
+
+struct Bed {
+    server: Arc<Server<FakeLauncher>>,
+}
+
+fn ticket(name: char) -> String {
+    name.to_string().repeat(Secret::LEN)
+}
+
+impl Bed {
+    fn new(patience: Patience) -> Self {
+        let root = std::path::Path::new("/nonexistent");
+        Self {
+            server: Arc::new(Server {
+                launcher: Arc::default(),
+                screens: Arc::default(),
+                settings: Watched::new(root),
+                patience,
+                viewers: Viewers::default(),
+            }),
+        }
+    }
+
+    /// A ticket for a new stream; returns the stream's other end.
+    fn grant(&self, name: char, role: &str, share: &str) -> UnixStream {
+        let (ours, qemu) = UnixStream::pair().unwrap();
+        let word = |text: &str| text.to_owned();
+        let grant = Grant {
+            session: word("abcdefghij"),
+            owner: word("alice"),
+            machine: word("tiny.iso"),
+            role: word(role),
+            share: word(share),
+        };
+        self.server.launcher.0.lock().unwrap().insert(ticket(name), (ours.into(), grant));
+        patient(qemu)
+    }
+
+    fn connect(&self) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.server.take_in(theirs);
+        patient(ours)
+    }
+
+    /// Sends a request with this ticket; returns the stream and the head of the answer.
+    fn open(&self, name: char) -> (UnixStream, String) {
+        let mut stream = self.connect();
+        write!(
+            stream,
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: qwd.v1, qwd.ticket.{}\r\n\r\n",
+            handshake::PATH,
+            ticket(name)
+        )
+        .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(read_exactly::<1>(&mut stream)[0]);
+        }
+        (stream, String::from_utf8(head).unwrap())
+    }
+
+    fn open_well(&self, name: char) -> UnixStream {
+        let (stream, head) = self.open(name);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        stream
+    }
+
+    fn shown(&self) -> Vec<Right> {
+        self.server.screens.shown()
+    }
+}
+
+/// A limit that only a hanging test reaches.
+fn patient(stream: UnixStream) -> UnixStream {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
+fn read_exactly<const N: usize>(stream: &mut UnixStream) -> [u8; N] {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn read_vec(stream: &mut UnixStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// What a browser sends.
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mask = [7, 77, 177, 7];
+    let mut bytes = vec![0x80 | opcode as u8];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        medium @ 126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend((medium as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(0x80 | 127);
+            bytes.extend((long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(mask);
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}
+
+fn send(stream: &mut UnixStream, payload: &[u8]) {
+    stream.write_all(&masked(Opcode::Binary, payload)).unwrap();
+}
+
+/// The next frame from the display: its first byte and payload.
+fn frame(stream: &mut UnixStream) -> (u8, Vec<u8>) {
+    let [first, short] = read_exactly::<2>(stream);
+    let length = match short {
+        126 => usize::from(u16::from_be_bytes(read_exactly(stream))),
+        127 => u64::from_be_bytes(read_exactly(stream)) as usize,
+        short => usize::from(short),
+    };
+    (first, read_vec(stream, length))
+}
+
+/// Reads up to the close frame; its code.
+fn close_code(stream: &mut UnixStream) -> u16 {
+    loop {
+        let (first, payload) = frame(stream);
+        if first == 0x88 {
+            return u16::from_be_bytes([payload[0], payload[1]]);
+        }
+    }
+}
+
+fn is_over(stream: &mut UnixStream) -> bool {
+    matches!(stream.read(&mut [0; 1]), Ok(0))
+}
+
+#[test]
+fn a_screen_is_carried_both_ways() {
+    let bed = Bed::new(Patience::default());
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    qemu.write_all(b"RFB 003.008\n").unwrap();
+    assert_eq!(frame(&mut viewer), (0x82, b"RFB 003.008\n".to_vec()));
+    send(&mut viewer, &[HELLO, ASK].concat());
+    send(&mut viewer, KEY);
+    assert_eq!(read_vec(&mut qemu, HELLO.len() + 18), [HELLO, ASK, KEY].concat());
+    viewer.write_all(&masked(Opcode::Ping, b"there?")).unwrap();
+    assert_eq!(frame(&mut viewer), (0x8a, b"there?".to_vec()));
+}
+
+#[test]
+fn a_ticket_is_good_once_and_an_invented_one_never() {
+    let bed = Bed::new(Patience::default());
+    let _qemu = bed.grant('a', "control", "");
+    let first = bed.open_well('a');
+    for name in ['a', 'b'] {
+        let (mut stream, head) = bed.open(name);
+        assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+        let mut body = String::new();
+        stream.read_to_string(&mut body).unwrap();
+        assert_eq!(body, "This link or ticket is not valid any more.\n");
+    }
+    drop(first);
+}
+
+#[test]
+fn who_only_looks_cannot_type() {
+    let bed = Bed::new(Patience::default());
+    let mut qemu = bed.grant('a', "view", "1");
+    let mut viewer = bed.open_well('a');
+    // Not shared, a key, a size, a clipboard, all in one frame and then byte by byte.
+    let size = [251, 0, 4, 0, 3, 0, 0, 0];
+    let text = [6, 0, 0, 0, 0, 0, 0, 1, b'x'];
+    let hostile = [KEY, &size, ASK, &text, KEY].concat();
+    send(&mut viewer, b"RFB 003.008\n\x01\x00");
+    send(&mut viewer, &hostile);
+    hostile.iter().for_each(|byte| send(&mut viewer, &[*byte]));
+    send(&mut viewer, ASK);
+    assert_eq!(read_vec(&mut qemu, HELLO.len() + 30), [HELLO, ASK, ASK, ASK].concat());
+}
+
+#[test]
+fn megabytes_arrive_whole_at_a_slow_viewer() {
+    let bed = Bed::new(Patience::default());
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    let sent: Vec<u8> = (0..8_000_000_u32).map(|n| (n * 7 / 3) as u8).collect();
+    let expected = sent.clone();
+    let writer = std::thread::spawn(move || {
+        qemu.write_all(&sent).unwrap();
+        qemu
+    });
+    let mut received = Vec::new();
+    while received.len() < expected.len() {
+        let (first, payload) = frame(&mut viewer);
+        assert_eq!(first, 0x82);
+        received.extend(payload);
+    }
+    assert!(received == expected);
+    let mut qemu = writer.join().unwrap();
+    let text = vec![b'x'; 1 << 20];
+    let message = [&[6, 0, 0, 0, 0, 16, 0, 0][..], &text].concat();
+    let upward = [HELLO, &message, KEY].concat();
+    let frames = masked(Opcode::Binary, &upward);
+    let writer = std::thread::spawn(move || {
+        viewer.write_all(&frames).unwrap();
+        viewer
+    });
+    assert!(read_vec(&mut qemu, upward.len()) == upward);
+    drop(writer.join().unwrap());
+    assert!(is_over(&mut qemu), "QEMU learns that the viewer has left");
+}
+
+#[test]
+fn a_viewer_that_reads_nothing_holds_up_only_itself() {
+    let bed = Bed::new(Patience::default());
+    let (mut slow_qemu, mut qemu) = (bed.grant('a', "control", ""), bed.grant('b', "control", ""));
+    let (_slow, mut viewer) = (bed.open_well('a'), bed.open_well('b'));
+    slow_qemu.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    // Fills what the kernel and the relay hold, until QEMU is held back.
+    loop {
+        match slow_qemu.write(&[0; 65_536]) {
+            Ok(length) => taken += length,
+            Err(_) => {
+                let mut fds = [rustix::event::PollFd::new(&slow_qemu, rustix::event::PollFlags::OUT)];
+                let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+                if rustix::event::poll(&mut fds, Some(&wait)).unwrap() == 0 {
+                    break;
+                }
+            }
+        }
+        assert!(taken < 16 << 20, "memory is bounded");
+    }
+    qemu.write_all(b"RFB 003.008\n").unwrap();
+    assert_eq!(frame(&mut viewer).1, b"RFB 003.008\n");
+}
+
+#[test]
+fn a_share_that_is_taken_back_closes_its_screens_at_once() {
+    let bed = Bed::new(Patience::default());
+    let (_q1, _q2) = (bed.grant('a', "control", ""), bed.grant('b', "view", "1"));
+    let (mut owner, mut guest) = (bed.open_well('a'), bed.open_well('b'));
+    bed.server.screens.revoke("abcdefghij", "1");
+    assert_eq!(close_code(&mut guest), 1008);
+    guest.write_all(&masked(Opcode::Close, &1008_u16.to_be_bytes())).unwrap();
+    assert!(is_over(&mut guest));
+    owner.write_all(&masked(Opcode::Ping, b"")).unwrap();
+    assert_eq!(frame(&mut owner).0, 0x8a);
+    bed.server.screens.revoke("abcdefghij", "");
+    assert_eq!(close_code(&mut owner), 1008);
+}
+
+#[test]
+fn each_end_has_its_code() {
+    let bed = Bed::new(Patience::default());
+    let qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    drop(qemu);
+    assert_eq!(close_code(&mut viewer), 1001);
+    drop(viewer);
+
+    let goodbye = masked(Opcode::Close, &1000_u16.to_be_bytes());
+    let unknown = masked(Opcode::Binary, &[HELLO, &[99]].concat());
+    let text = vec![0x81, 0x81, 0, 0, 0, 0, b'x'];
+    for (sent, code) in [(goodbye, 1000), (unknown, 1007), (vec![0x82, 1, 1], 1002), (text, 1003)] {
+        let mut qemu = bed.grant('a', "control", "");
+        let mut viewer = bed.open_well('a');
+        viewer.write_all(&sent).unwrap();
+        assert_eq!(close_code(&mut viewer), code);
+        drop(viewer);
+        let mut rest = Vec::new();
+        qemu.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() <= HELLO.len() + 1, "nothing more reaches QEMU");
+    }
+}
+
+#[test]
+fn a_silent_viewer_is_asked_and_then_dropped() {
+    let milliseconds = Duration::from_millis;
+    let patience = Patience { ping: milliseconds(30), silence: milliseconds(300), close: milliseconds(30) };
+    let bed = Bed::new(patience);
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    // One that answers is kept for longer than the silence that ends it.
+    let begun = Instant::now();
+    while begun.elapsed() < milliseconds(600) {
+        assert_eq!(frame(&mut viewer), (0x89, Vec::new()));
+        viewer.write_all(&masked(Opcode::Pong, b"")).unwrap();
+    }
+    assert_eq!(bed.shown().len(), 1);
+    assert!(is_over(&mut qemu), "it is dropped when it answers no more");
+}
+
+#[test]
+fn noise_instead_of_a_request_is_refused() {
+    let bed = Bed::new(Patience::default());
+    let mut stream = bed.connect();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
