@@ -128,6 +128,11 @@ impl Store {
         read(&self.record_path(id))
     }
 
+    /// Whether the session is written down.
+    pub fn exists(&self, id: &SessionId) -> bool {
+        self.record_path(id).exists()
+    }
+
     /// All sessions written down.
     pub fn all(&self) -> Vec<(SessionId, Record)> {
         ids(&self.records).into_iter().filter_map(|id| self.read(&id).map(|r| (id, r))).collect()

@@ -16,12 +16,16 @@ pub trait Launcher {
     fn create(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
     /// The asker's sessions; with `all`, and as administrator, everybody's.
     fn list(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
+    /// The asker's sessions that have ended within the last day, the latest first.
+    fn recent(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
     /// One session, also one that ended a short while ago.
     fn get(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
     /// Waits until the session is no longer in `state`, at most so many seconds.
     fn wait(&self, asker: Asker, id: &str, state: &str, seconds: u32) -> zbus::Result<Session>;
     /// Asks the guest to shut down and ends the session; returns at once.
     fn stop(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
+    /// Ends the session at once, without asking its guest.
+    fn kill(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
     /// Stops every session of the service; administrators only. Returns how many.
     fn stop_all(&self, asker: Asker) -> zbus::Result<u32>;
     /// Moves the end so many seconds further away.

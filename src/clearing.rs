@@ -1,0 +1,122 @@
+//! After a session's end: the reason, and the removal of what it left.
+//!
+//! Run by the units at a session's end, and by the launcher's sweep for what escaped them.
+
+use crate::bus::Session;
+use crate::host;
+use crate::journal::Story;
+use crate::model::{Problem, SessionId};
+use crate::policy::{self, Outcome};
+use crate::records::{Notice, Record, Store};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Tells how a session ended and removes all that is left of it. Removing goes on after a failure;
+/// the record goes last, so that what could not be removed is found again. Twice is fine.
+pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Problem> {
+    let failed = |e: std::io::Error| Problem::failed(format!("The records cannot be changed: {e}."));
+    let lock = store.lock().map_err(failed)?;
+    let Some(record) = store.read(id) else {
+        // Nothing but a damaged record, perhaps: nobody's to tell, but to be removed.
+        return store.remove(&lock, id).map_err(failed);
+    };
+    tell(store, id, &record, outcome);
+    if let Some(folder) = &record.disk_folder {
+        remove_folder(folder)?;
+    }
+    store.remove(&lock, id).map_err(failed)
+}
+
+fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome) {
+    let session = &record.session;
+    let ending = policy::explain(&session.owner, &store.asked(id), outcome);
+    let story = Story { session: &session.id, owner: &session.owner, machine: &session.machine };
+    let failed = ending.state == crate::model::State::Failed;
+    let level = if failed { log::Level::Error } else { log::Level::Info };
+    story.tell(
+        level,
+        ending.message_id,
+        format_args!("Session {id} of {} has ended. {}", session.owner, ending.message),
+    );
+    let notice = Notice {
+        session: Session { state: ending.state.to_string(), message: ending.message, ..session.clone() },
+        ended_at: host::now(),
+        word: ending.word.map(|w| w.as_str().to_owned()),
+    };
+    if let Err(e) = store.post(id, &notice) {
+        log::error!(QWD_SESSION = id.as_str(); "The owner of session {id} cannot be told of its end: {e}.");
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<(), Problem> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(Problem::failed(format!("{} cannot be removed: {e}.", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the folders of sessions that are not on record, and nothing else that may lie there.
+/// A sentence for each.
+pub fn stray_disks(store: &Store, disks: Option<&Path>) -> Vec<String> {
+    let Some(entries) = disks.and_then(|d| fs::read_dir(d).ok()) else { return Vec::new() };
+    // Under the lock and against the ids on record, so that no disk of a session that is just being
+    // made is taken for a stray: its record is written first.
+    let Ok(_lock) = store.lock() else { return Vec::new() };
+    let ids: Vec<SessionId> = store.ids();
+    let stray = |path: &Path| {
+        let id = path.file_name()?.to_str()?.parse::<SessionId>().ok()?;
+        (!ids.contains(&id)).then_some(id)
+    };
+    let paths: Vec<_> = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| stray(p).is_some()).collect();
+    paths
+        .iter()
+        .map(|path| match remove_folder(path) {
+            Ok(()) => format!("{} belonged to no session and was removed.", path.display()),
+            Err(problem) => problem.message,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Asked;
+    use crate::records::tests::{record, store};
+
+    const ID: &str = "abcdefghij";
+
+    #[test]
+    fn an_end_is_told_and_everything_removed_and_twice_is_fine() {
+        let (root, store) = store("finish");
+        let id: SessionId = ID.parse().unwrap();
+        let folder = root.join("disks").join(ID);
+        fs::create_dir_all(&folder).unwrap();
+        let session = Record { disk_folder: Some(folder.clone()), ..record(ID, "alice") };
+        store.create(&id, &session).unwrap();
+        store.ask(&id, &Asked::Expiry).unwrap();
+        let outcome = Outcome { result: "success".into(), code: "exited".into(), status: "0".into() };
+        finish(&store, &id, &outcome).unwrap();
+        finish(&store, &id, &outcome).unwrap();
+        assert!(!folder.exists());
+        assert!(store.ids().is_empty());
+        assert_eq!(store.notice(&id).unwrap().session.message, "Its lifetime was over.");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn only_strays_are_removed() {
+        let (root, store) = store("stray");
+        let disks = root.join("disks");
+        for name in [ID, "bbbbbbbbbb", "somebody-elses"] {
+            fs::create_dir_all(disks.join(name)).unwrap();
+        }
+        store.create(&ID.parse().unwrap(), &record(ID, "alice")).unwrap();
+        assert_eq!(stray_disks(&store, Some(&disks)).len(), 1);
+        assert!(disks.join(ID).exists() && disks.join("somebody-elses").exists());
+        assert!(!disks.join("bbbbbbbbbb").exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is calling, as the bus itself knows it, and for whom they may speak.
+
+use crate::bus::{Asker, DISPLAY_USER, PORTAL_USER, USERS_GROUP};
+use crate::model::{Problem, UserName, Word};
+use nix::unistd::{Gid, Group, Uid, User};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use zbus::blocking::Connection;
+use zbus::blocking::fdo::DBusProxy;
+use zbus::names::UniqueName;
+
+/// Kinds of caller. Everything else is refused, here as in the bus policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// The administrator, or one of our programs that runs as root.
+    Root,
+    /// Believed about who asks.
+    Portal,
+    /// Redeems tickets and does nothing else.
+    Display,
+    /// A member of the group `qwd-users`, by account name.
+    Member(String),
+}
+
+/// For whom a call is made, once that has been decided.
+#[derive(Clone, Debug)]
+pub(super) struct Person {
+    /// Their name; whose sessions they get.
+    pub name: UserName,
+    /// May see and end everybody's.
+    pub admin: bool,
+    /// May pass over limits.
+    pub root: bool,
+}
+
+/// Remembers callers by their unique bus names, which are never used twice.
+pub(super) struct Callers {
+    bus: DBusProxy<'static>,
+    known: Mutex<HashMap<String, Caller>>,
+}
+
+/// More connections than this are not remembered at once.
+const REMEMBERED: usize = 256;
+
+impl Callers {
+    pub(super) fn new(connection: &Connection) -> Result<Self, Problem> {
+        Ok(Self { bus: DBusProxy::new(connection)?, known: Mutex::default() })
+    }
+
+    /// Who sent this message.
+    pub(super) fn identify(&self, sender: Option<UniqueName<'static>>) -> Result<Caller, Problem> {
+        let sender = sender.ok_or_else(|| denied("an unnamed caller"))?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(caller) = known.get(sender.as_str()) {
+            return Ok(caller.clone());
+        }
+        let credentials = self.bus.get_connection_credentials(sender.clone().into()).map_err(zbus::Error::from)?;
+        let uid = credentials.unix_user_id().ok_or_else(|| denied("a caller without a user id"))?;
+        let caller = classify(uid, credentials.unix_group_ids().map_or(&[][..], |g| g.as_slice()))?;
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(sender.to_string(), caller.clone());
+        Ok(caller)
+    }
+}
+
+impl Callers {
+    /// The bus names of the displays that have called.
+    pub(super) fn displays(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, c)| **c == Caller::Display).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn classify(uid: u32, groups: &[u32]) -> Result<Caller, Problem> {
+    if uid == 0 {
+        return Ok(Caller::Root);
+    }
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or_else(|| denied("an unknown account"))?;
+    if user.name == PORTAL_USER {
+        return Ok(Caller::Portal);
+    }
+    if user.name == DISPLAY_USER {
+        return Ok(Caller::Display);
+    }
+    let members = Group::from_name(USERS_GROUP).ok().flatten().map(|g| g.gid);
+    let belongs = |gid: Gid| groups.contains(&gid.as_raw()) || user.gid == gid;
+    if members.is_some_and(belongs) {
+        return Ok(Caller::Member(user.name));
+    }
+    Err(denied(&user.name))
+}
+
+fn denied(who: &str) -> Problem {
+    Problem::new(
+        Word::NotAllowed,
+        format!("{who} may not use the launcher: it takes root or membership of the group {USERS_GROUP}."),
+    )
+}
+
+impl Caller {
+    /// Whom this caller may speak for, of those they say they do.
+    pub(super) fn person(&self, asker: &Asker) -> Result<Person, Problem> {
+        match self {
+            Self::Root => {
+                let name = if asker.name.is_empty() { "root" } else { &asker.name };
+                Ok(Person { name: name.parse()?, admin: true, root: true })
+            }
+            Self::Portal => Ok(Person { name: asker.name.parse()?, admin: asker.admin, root: false }),
+            // A local account must not inherit the sessions of somebody else's who signs in under
+            // that name on the page.
+            Self::Member(account) => {
+                Ok(Person { name: format!("local:{account}").parse()?, admin: false, root: false })
+            }
+            Self::Display => Err(self.not_for("this")),
+        }
+    }
+
+    /// `Ok` for root alone.
+    pub(super) fn must_be_root(&self, what: &str) -> Result<(), Problem> {
+        if *self == Self::Root { Ok(()) } else { Err(self.not_for(what)) }
+    }
+
+    /// `Ok` for the display and root.
+    pub(super) fn must_be_display(&self, what: &str) -> Result<(), Problem> {
+        if matches!(self, Self::Root | Self::Display) { Ok(()) } else { Err(self.not_for(what)) }
+    }
+
+    /// `Ok` for all who may ask for things at all.
+    pub(super) fn must_not_be_display(&self) -> Result<(), Problem> {
+        if *self == Self::Display { Err(self.not_for("that: it redeems tickets and nothing else")) } else { Ok(()) }
+    }
+
+    /// `Ok` for the portal and root.
+    pub(super) fn must_be_portal(&self, what: &str) -> Result<(), Problem> {
+        if matches!(self, Self::Root | Self::Portal) { Ok(()) } else { Err(self.not_for(what)) }
+    }
+
+    fn not_for(&self, what: &str) -> Problem {
+        let who = match self {
+            Self::Root => "root",
+            Self::Portal => PORTAL_USER,
+            Self::Display => DISPLAY_USER,
+            Self::Member(account) => account,
+        };
+        Problem::new(Word::NotAllowed, format!("{who} may not do {what}."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asker(name: &str) -> Asker {
+        Asker { name: name.into(), admin: true, groups: vec![] }
+    }
+
+    #[test]
+    fn a_member_is_who_they_are_whatever_they_say() {
+        let person = Caller::Member("carol".into()).person(&asker("alice")).unwrap();
+        assert_eq!((person.name.as_str(), person.admin, person.root), ("local:carol", false, false));
+    }
+
+    #[test]
+    fn the_portal_is_believed_about_who_but_is_not_root() {
+        let person = Caller::Portal.person(&asker("alice")).unwrap();
+        assert_eq!((person.name.as_str(), person.admin, person.root), ("alice", true, false));
+        assert!(Caller::Portal.person(&asker("")).is_err());
+        assert!(Caller::Portal.person(&asker("a/b")).is_err());
+    }
+
+    #[test]
+    fn the_display_owns_nothing_and_sweeps_nothing() {
+        assert!(Caller::Display.person(&asker("alice")).is_err());
+        assert!(Caller::Display.must_be_root("that").is_err());
+        assert!(Caller::Portal.must_be_display("that").is_err());
+        assert!(Caller::Member("carol".into()).must_be_portal("that").is_err());
+    }
+
+    #[test]
+    fn an_account_outside_the_group_is_refused() {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        assert_eq!(classify(nobody.uid.as_raw(), &[]).unwrap_err().word, Word::NotAllowed);
+        assert_eq!(classify(0, &[]).unwrap(), Caller::Root);
+    }
+}

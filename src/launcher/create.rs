@@ -1,0 +1,369 @@
+//! A session's start.
+//!
+//! ```text
+//!  request ─ check ─ look into the image ─┐
+//!                                         ├─ one lock: admit, take the place, write the record
+//!  unit: overlay, sockets, READY=1 ───────┘   (on failure: the sentence, and nothing left behind)
+//!  timer, monitor, first greeting of the screen: `running` (in a thread of its own)
+//! ```
+
+use super::caller::Person;
+use super::catalogue;
+use super::core::Core;
+use super::runtime::Runtime;
+use super::table::{Entry, no_such};
+use crate::bus::{NewSession, Session};
+use crate::config::Settings;
+use crate::images::{Facts, Place};
+use crate::journal::{Story, id as message_id};
+use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, Word};
+use crate::monitor::Monitor;
+use crate::policy::{self, Asked, Wanted};
+use crate::qemu::{self, Disk, LAUNCHER_SOCKET, Plan};
+use crate::records::Record;
+use crate::systemd::Job;
+use crate::unit::{self, SESSIONS_DIR, SessionPlan};
+use crate::{host, random};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long QEMU may take from its start to its first greeting: a busy host is slow, not broken.
+const GREETING: Duration = Duration::from_secs(60);
+/// How long the units at a session's end may take to say why a start failed.
+const VERDICT: Duration = Duration::from_secs(10);
+/// The largest machine QEMU can be asked for.
+const CPUS_MAX: u32 = 255;
+
+/// A request with every default filled in.
+struct Order {
+    wanted: Wanted,
+    machine: MachineName,
+    lifetime: Lifetime,
+}
+
+/// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
+pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) -> Result<Session, Problem> {
+    let started = Instant::now();
+    let settings = core.settings();
+    let result = order(&settings, person, request).and_then(|order| {
+        let (place, facts) = catalogue::resolve(core, &settings, &order.machine)?;
+        let runtime = Runtime::decide(core, &settings)?;
+        let record = admit(core, &settings, person, request.force, &order, &runtime)?;
+        launch(core, &settings, record, &order, &place, facts, &runtime)
+    });
+    match &result {
+        Ok(session) => {
+            story(session).tell(
+                log::Level::Info,
+                message_id::CREATED,
+                format_args!(
+                    "Session {} of {} with {} ({} CPU, {} of memory, {}, network: {})",
+                    session.id,
+                    session.owner,
+                    session.machine,
+                    session.cpus,
+                    Bytes(session.memory_bytes),
+                    session.accel,
+                    session.network
+                ),
+            );
+            let (core, id) = (Arc::clone(core), session.id.parse()?);
+            std::thread::spawn(move || follow(&core, &id, started));
+        }
+        Err(problem) => refused(person, request, problem),
+    }
+    result
+}
+
+fn story(session: &Session) -> Story<'_> {
+    Story { session: &session.id, owner: &session.owner, machine: &session.machine }
+}
+
+fn refused(person: &Person, request: &NewSession, problem: &Problem) {
+    // The machine's name is a stranger's text until it has been checked.
+    let machine = request.machine.parse::<MachineName>().map_or("?".to_owned(), |m| m.to_string());
+    log::warn!(MESSAGE_ID = message_id::REFUSED, QWD_OWNER = person.name.as_str(), QWD_MACHINE = machine.as_str(),
+        QWD_REASON = problem.word.as_str(); "Refused {} a session with {machine}: {problem}", person.name);
+}
+
+fn order(settings: &Settings, person: &Person, request: &NewSession) -> Result<Order, Problem> {
+    let or = |asked: u64, default: u64| if asked == 0 { default } else { asked };
+    let cpus = if request.cpus == 0 { settings.session.cpus } else { request.cpus };
+    // QEMU takes whole megabytes.
+    let memory = Bytes(or(request.memory_bytes, settings.session.memory.0) >> 20 << 20);
+    let least = settings.session.memory_min;
+    if cpus > CPUS_MAX {
+        return Err(Problem::bad_request(format!("A session can have {CPUS_MAX} CPUs at most; you asked for {cpus}.")));
+    }
+    if memory < least || memory.0 > 1 << 46 {
+        return Err(Problem::bad_request(format!("A session has {least} to 64T of memory; you asked for {memory}.")));
+    }
+    if request.force && !person.root {
+        return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
+    }
+    Ok(Order {
+        wanted: Wanted { owner: person.name.clone(), cpus, memory },
+        machine: request.machine.parse()?,
+        lifetime: Lifetime(or(request.lifetime_seconds, settings.session.lifetime.0)),
+    })
+}
+
+/// Decides and takes the place under one lock, so that two requests cannot both get the last one.
+fn admit(
+    core: &Core,
+    settings: &Settings,
+    person: &Person,
+    force: bool,
+    order: &Order,
+    runtime: &Runtime,
+) -> Result<Record, Problem> {
+    let (expires_at, cap) = policy::initial(host::now(), order.lifetime, settings.session.lifetime_max)?;
+    let id = random::session_id();
+    let record = Record {
+        session: Session {
+            id: id.to_string(),
+            owner: person.name.to_string(),
+            machine: order.machine.to_string(),
+            state: State::Starting.to_string(),
+            message: String::new(),
+            cpus: order.wanted.cpus,
+            memory_bytes: order.wanted.memory.0,
+            created_at: host::now(),
+            expires_at,
+            extendable_until: cap,
+            accel: runtime.accel.as_str().to_owned(),
+            network: if runtime.denied.is_some() { "user" } else { "none" }.to_owned(),
+            notes: runtime.notes.clone(),
+        },
+        timer: 0,
+        shares: Vec::new(),
+        disk_folder: settings.disks_dir.as_ref().map(|d| d.join(id.as_str())),
+    };
+    let figures = host::figures();
+    let mut table = core.table();
+    if !force {
+        let taken: Vec<_> = table.values().filter_map(Entry::taken).collect();
+        policy::admit(&settings.limits, &figures, settings.session.memory_min, &taken, &order.wanted)?;
+    }
+    let mut entry = Entry::new(record.clone(), State::Starting);
+    entry.launching = true;
+    table.insert(id.clone(), entry);
+    drop(table);
+    let written = core.store.create(&id, &record);
+    written.map_err(|e| {
+        core.table().remove(&id);
+        storage_problem("The session's record cannot be written", &e)
+    })?;
+    Ok(record)
+}
+
+fn storage_problem(what: &str, error: &std::io::Error) -> Problem {
+    let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+    let word = if full { Word::NoSpace } else { Word::Failed };
+    Problem::new(word, format!("{what}: {error}."))
+}
+
+fn launch(
+    core: &Arc<Core>,
+    settings: &Settings,
+    record: Record,
+    order: &Order,
+    place: &Place,
+    facts: Facts,
+    runtime: &Runtime,
+) -> Result<Session, Problem> {
+    let id: SessionId = record.session.id.parse()?;
+    let result = make_disk(record.disk_folder.as_deref()).and_then(|outside| {
+        let plan = plan(settings, &id, order, place, facts, runtime, outside);
+        core.systemd.start_transient(&unit::session_unit(&id), &unit::session(&plan), Vec::new())
+    });
+    match result {
+        Ok(Job::Done) => {
+            if let Some(entry) = core.table().get_mut(&id) {
+                entry.launching = false;
+            }
+            Ok(record.session)
+        }
+        Ok(Job::Not(result)) => Err(failed_start(core, &id, &record, &result)),
+        Err(problem) => {
+            discard(core, &id, &record);
+            Err(problem)
+        }
+    }
+}
+
+/// The overlay's place outside the unit: a file that everybody may write, in a folder that only root
+/// may enter. The unit gets at it because it is bound into its view.
+fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
+    let Some(folder) = folder else { return Ok(None) };
+    let cannot =
+        |e: std::io::Error| storage_problem(&format!("The session's disk cannot be made in {}", folder.display()), &e);
+    DirBuilder::new().mode(0o700).create(folder).map_err(cannot)?;
+    let disk = folder.join("disk.qcow2");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&disk);
+    let opened = file.and_then(|f| f.set_permissions(fs::Permissions::from_mode(0o666)));
+    opened.map_err(|e| {
+        let _ = fs::remove_dir_all(folder);
+        cannot(e)
+    })?;
+    Ok(Some(disk))
+}
+
+fn plan(
+    settings: &Settings,
+    id: &SessionId,
+    order: &Order,
+    place: &Place,
+    facts: Facts,
+    runtime: &Runtime,
+    outside: Option<PathBuf>,
+) -> SessionPlan {
+    let disk = if facts.iso {
+        Disk::Empty { cd: place.path.clone() }
+    } else {
+        Disk::Image { path: place.path.clone(), format: facts.format }
+    };
+    let argv = qemu::argv(&Plan {
+        id: id.clone(),
+        machine: order.machine.clone(),
+        program: settings.qemu.program.clone(),
+        accel: runtime.accel,
+        cpus: order.wanted.cpus,
+        memory: order.wanted.memory,
+        video: settings.qemu.video,
+        disk: disk.clone(),
+        overlay: qemu::DISK_PATH.into(),
+        network: runtime.denied.is_some(),
+    });
+    SessionPlan {
+        id: id.clone(),
+        owner: order.wanted.owner.clone(),
+        machine: order.machine.clone(),
+        argv,
+        cpus: order.wanted.cpus,
+        memory: order.wanted.memory,
+        overhead: settings.qemu.overhead,
+        cpu_quota: settings.qemu.cpu_quota,
+        accel: runtime.accel,
+        disk,
+        disk_size: if facts.iso { settings.session.iso_disk } else { Bytes(facts.virtual_size) },
+        outside,
+        runtime_max: settings.session.lifetime_max,
+        stop_grace: settings.session.stop_grace,
+        denied: runtime.denied.clone(),
+        resolv_conf: runtime.resolv_conf.clone(),
+    }
+}
+
+/// The unit ran and failed: its end was explained by `qwd-failed@`, and that explanation is the answer.
+fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> Problem {
+    if let Some(entry) = core.table().get_mut(id) {
+        entry.launching = false;
+    }
+    // The watch on the records takes the entry out of the table once everything is cleared up.
+    let cleared = core.wait_for(VERDICT, |table| {
+        let gone = !table.contains_key(id) || !core.store.exists(id);
+        gone.then_some(())
+    });
+    let notice = core.store.notice(id);
+    if cleared.is_none() {
+        discard(core, id, record);
+    }
+    // Told to the one who asked just now; nobody needs to read it again.
+    let _ = core.store.remove_notice(id);
+    match notice {
+        Some(n) => Problem::new(n.word().unwrap_or(Word::Failed), n.session.message),
+        None => Problem::failed(format!(
+            "systemd could not start the session ({result}); 'journalctl QWD_SESSION={id}' says more."
+        )),
+    }
+}
+
+/// Takes back all that was made for a session whose unit never was.
+fn discard(core: &Core, id: &SessionId, record: &Record) {
+    core.table().remove(id);
+    if let Some(folder) = &record.disk_folder {
+        let _ = fs::remove_dir_all(folder);
+    }
+    let removed = core.store.lock().and_then(|lock| core.store.remove(&lock, id));
+    if let Err(e) = removed {
+        log::error!("The record of session {id} cannot be removed: {e}.");
+    }
+    core.notify();
+}
+
+/// Sees a started session through to its screen.
+fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
+    let _busy = core.idle.begin();
+    if let Err(problem) = core.arm_timer(id) {
+        log::error!(QWD_SESSION = id.as_str(); "The end of session {id} has no timer, and is left to the reaper: {problem}");
+    }
+    if let Err(problem) = greet(core, id) {
+        // Its unit fails by itself and says why; what hangs is ended.
+        log::warn!(QWD_SESSION = id.as_str(); "The screen of session {id} does not answer: {problem}");
+        let _ = core.store.ask(id, &Asked::Nobody);
+        let _ = core.systemd.stop(&unit::session_unit(id));
+        return;
+    }
+    let mut table = core.table();
+    let Some(entry) = table.get_mut(id) else { return };
+    if entry.state == State::Starting {
+        entry.state = State::Running;
+    }
+    entry.record.session.state = State::Running.to_string();
+    let record = entry.record.clone();
+    drop(table);
+    // An end that came first is told by others.
+    if core.save(id, &record).is_ok() {
+        core.notify();
+        let text =
+            format_args!("The screen of session {id} answers, {} ms after the request", started.elapsed().as_millis());
+        story(&record.session).tell(log::Level::Info, message_id::STARTED, text);
+    }
+}
+
+/// The screen answers when it has greeted a first viewer: us.
+fn greet(core: &Core, id: &SessionId) -> Result<(), Problem> {
+    let mut screen = core.open_screen(id, GREETING)?;
+    let mut greeting = [0; 12];
+    screen
+        .set_read_timeout(Some(GREETING))
+        .and_then(|()| screen.read_exact(&mut greeting))
+        .map_err(|e| Problem::failed(format!("it did not greet: {e}")))?;
+    if greeting.starts_with(b"RFB ") { Ok(()) } else { Err(Problem::failed("it does not speak RFB")) }
+}
+
+impl Core {
+    /// A new viewer's end of the session's screen.
+    pub(super) fn open_screen(
+        &self,
+        id: &SessionId,
+        patience: Duration,
+    ) -> Result<std::os::unix::net::UnixStream, Problem> {
+        let monitor = self.table().get(id).map(|e| Arc::clone(&e.monitor)).ok_or_else(no_such)?;
+        let _turn = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = Path::new(SESSIONS_DIR).join(id.as_str()).join(LAUNCHER_SOCKET);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()
+            .map_err(|e| Problem::failed(format!("No socket pair can be made: {e}.")))?;
+        Monitor::connect(&socket, patience)?.add_viewer(theirs.into())?;
+        Ok(ours)
+    }
+
+    /// Starts the timer that ends the session; one that has no end needs none.
+    pub(super) fn arm_timer(&self, id: &SessionId) -> Result<(), Problem> {
+        let record = self.table().get(id).map(|e| e.record.clone()).ok_or_else(no_such)?;
+        if record.session.expires_at == 0 {
+            return Ok(());
+        }
+        let left = record.session.expires_at.saturating_sub(host::now()).max(1);
+        let name = unit::expiry_timer(id, record.timer);
+        match self.systemd.start_transient(&name, &unit::expiry(id, left), Vec::new())? {
+            Job::Done => Ok(()),
+            Job::Not(result) => Err(Problem::failed(format!("systemd did not start {name} ({result})."))),
+        }
+    }
+}

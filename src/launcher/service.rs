@@ -1,0 +1,257 @@
+//! The launcher's interface on the bus: who may call what, and the words made into types.
+//!
+//! Each call runs on a thread of its own, so that one that waits holds nobody up.
+
+use super::caller::Caller;
+use super::core::Core;
+use super::{catalogue, control, create, kvm, runtime, screens, shares, sweep};
+use crate::bus::{Asker, Grant, Machine, NewSession, Session, Share, Status};
+use crate::host;
+use crate::model::{Problem, Role, Secret, State};
+use std::sync::Arc;
+use std::time::Duration;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::zvariant::OwnedFd;
+
+/// The longest that `wait` waits.
+const WAIT_MAX: u32 = 3600;
+
+/// The object on the bus.
+pub(super) struct Launcher(pub(super) Arc<Core>);
+
+impl Launcher {
+    /// Finds out who calls, then does the work, away from the bus's own thread.
+    async fn run<T, F>(&self, header: &Header<'_>, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Core>, &Caller) -> Result<T, Problem> + Send + 'static,
+    {
+        let core = Arc::clone(&self.0);
+        let sender = header.sender().map(zbus::names::UniqueName::to_owned);
+        blocking::unblock(move || {
+            let _busy = core.idle.begin();
+            let caller = core.callers.identify(sender)?;
+            work(&core, &caller)
+        })
+        .await
+    }
+}
+
+#[zbus::interface(name = "org.qemuwebdesktop.Launcher1")]
+impl Launcher {
+    async fn create(
+        &self,
+        asker: Asker,
+        wanted: NewSession,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| create::create(core, &caller.person(&asker)?, &wanted)).await
+    }
+
+    async fn list(&self, asker: Asker, all: bool, #[zbus(header)] header: Header<'_>) -> Result<Vec<Session>, Problem> {
+        self.run(&header, move |core, caller| Ok(core.list(&caller.person(&asker)?, all))).await
+    }
+
+    async fn recent(
+        &self,
+        asker: Asker,
+        all: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Session>, Problem> {
+        self.run(&header, move |core, caller| Ok(core.recent(&caller.person(&asker)?, all))).await
+    }
+
+    async fn get(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| core.get(&caller.person(&asker)?, &id.parse()?)).await
+    }
+
+    async fn wait(
+        &self,
+        asker: Asker,
+        id: String,
+        state: String,
+        seconds: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| {
+            let patience = Duration::from_secs(seconds.min(WAIT_MAX).into());
+            core.wait(&caller.person(&asker)?, &id.parse()?, state.parse::<State>()?, patience)
+        })
+        .await
+    }
+
+    async fn stop(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| control::stop(core, &caller.person(&asker)?, &id.parse()?)).await
+    }
+
+    async fn kill(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| control::kill(core, &caller.person(&asker)?, &id.parse()?)).await
+    }
+
+    async fn stop_all(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<u32, Problem> {
+        self.run(&header, move |core, caller| control::stop_all(core, &caller.person(&asker)?)).await
+    }
+
+    async fn extend(
+        &self,
+        asker: Asker,
+        id: String,
+        seconds: u64,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| control::extend(core, &caller.person(&asker)?, &id.parse()?, seconds))
+            .await
+    }
+
+    async fn share(
+        &self,
+        asker: Asker,
+        id: String,
+        role: String,
+        seconds: u64,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Share, String), Problem> {
+        self.run(&header, move |core, caller| {
+            let person = caller.person(&asker)?;
+            let (share, secret) = shares::share(core, &person, &id.parse()?, role.parse::<Role>()?, seconds)?;
+            Ok((share, secret.expose().to_owned()))
+        })
+        .await
+    }
+
+    async fn shares(
+        &self,
+        asker: Asker,
+        id: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Share>, Problem> {
+        self.run(&header, move |core, caller| shares::shares(core, &caller.person(&asker)?, &id.parse()?)).await
+    }
+
+    async fn unshare(
+        &self,
+        asker: Asker,
+        id: String,
+        share: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Problem> {
+        self.run(&header, move |core, caller| shares::unshare(core, &caller.person(&asker)?, &id.parse()?, &share))
+            .await
+    }
+
+    async fn ticket(
+        &self,
+        asker: Asker,
+        id: String,
+        role: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Problem> {
+        self.run(&header, move |core, caller| {
+            let ticket = screens::ticket(core, &caller.person(&asker)?, &id.parse()?, role.parse::<Role>()?)?;
+            Ok(ticket.expose().to_owned())
+        })
+        .await
+    }
+
+    async fn join(
+        &self,
+        secret: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Session, String, String), Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_portal("that for somebody else")?;
+            let (session, role, ticket) = shares::join(core, &secret.parse::<Secret>()?)?;
+            Ok((session, role.to_string(), ticket.expose().to_owned()))
+        })
+        .await
+    }
+
+    async fn redeem(&self, ticket: String, #[zbus(header)] header: Header<'_>) -> Result<(OwnedFd, Grant), Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_display("that: it is the display's")?;
+            let (screen, grant) = screens::redeem(core, &ticket.parse::<Secret>()?)?;
+            Ok((screen.into(), grant))
+        })
+        .await
+    }
+
+    async fn recheck(
+        &self,
+        shown: Vec<(String, String)>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<(String, String)>, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_display("that: it is the display's")?;
+            Ok(screens::recheck(core, shown))
+        })
+        .await
+    }
+
+    async fn machines(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Vec<Machine>, Problem> {
+        self.run(&header, move |core, caller| {
+            // The catalogue is the same for everybody who may ask at all.
+            caller.must_not_be_display()?;
+            let _ = asker;
+            catalogue::machines(core)
+        })
+        .await
+    }
+
+    async fn examine(&self, name: String, #[zbus(header)] header: Header<'_>) -> Result<Machine, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_root("that: it is root's")?;
+            catalogue::examine(core, &name.parse()?)
+        })
+        .await
+    }
+
+    async fn status(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Status, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_not_be_display()?;
+            let _ = asker;
+            status(core)
+        })
+        .await
+    }
+
+    async fn sweep(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<String>, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_root("that: it is root's")?;
+            sweep::sweep(core)
+        })
+        .await
+    }
+
+    #[zbus(signal)]
+    async fn revoked(emitter: &SignalEmitter<'_>, session: &str, share: &str) -> zbus::Result<()>;
+}
+
+fn status(core: &Arc<Core>) -> Result<Status, Problem> {
+    let (loaded, config_problem) = core.config.current();
+    let settings = &loaded.settings;
+    let figures = host::figures();
+    let (accel, why_not_kvm) = kvm::choose(core, settings)?;
+    let network = runtime::network(settings);
+    let sessions = core.table().values().filter_map(|e| e.taken()).collect::<Vec<_>>();
+    let mut warnings = Vec::new();
+    warnings.extend(why_not_kvm.map(|why| format!("Sessions run under TCG, in software and slowly: {why}.")));
+    if let Err(Some(why)) = &network {
+        warnings.push(format!("Sessions have no network: {why}."));
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sessions: sessions.len() as u32,
+        sessions_max: settings.limits.service_max_session_nb,
+        host_cpus: figures.cpus,
+        cpus_given: sessions.iter().map(|t| t.cpus).sum(),
+        load: figures.load,
+        memory_total: figures.memory_total.0,
+        memory_available: figures.memory_available.0,
+        memory_given: sessions.iter().map(|t| t.memory.0).sum(),
+        accel: accel.as_str().to_owned(),
+        network: if network.is_ok() { "user" } else { "none" }.to_owned(),
+        config_problem: config_problem.map(|e| e.to_string()).unwrap_or_default(),
+        warnings,
+    })
+}
