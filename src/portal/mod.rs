@@ -1,6 +1,152 @@
 //! The portal: pages and the JSON API, behind Apache. Starts nothing, reads no disk image.
+//!
+//! ```text
+//! server ──> router ──> pages, api ──> launcher (by the bus)
+//!              │
+//!              └ live (settings), site (our names), identity (who asks), keys (tokens)
+//! ```
+//!
+//! It holds nothing that a restart would lose: who is signed in stands in files, the rest is the
+//! launcher's.
+
+pub mod api;
+pub mod cookie;
+pub mod form;
+pub mod http;
+pub mod identity;
+pub mod keys;
+pub mod launcher;
+pub mod live;
+pub mod pages;
+pub mod qr;
+pub mod refusal;
+pub mod router;
+pub mod routes;
+pub mod server;
+pub mod show;
+pub mod signins;
+pub mod site;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use routes::ROUTES;
+
+use crate::bus::{Asker, NewSession, Session};
+use crate::journal;
+use cookie::Cookie;
+use refusal::Refusal;
+use router::Ask;
+use signins::{SignIn, SignIns};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What all workers share.
+pub struct App {
+    live: live::Live,
+    launcher: launcher::Launcher,
+    sign_ins: SignIns,
+    key: keys::Key,
+    own_names: Vec<String>,
+    waiting: Waiting,
+}
+
+impl App {
+    /// Reads the configuration below `root` and keeps what must outlive a restart in `state`.
+    fn new(root: &Path, state: &Path, launcher: launcher::Launcher) -> std::io::Result<Self> {
+        let sign_ins = SignIns::open(&state.join("sign-ins"))?;
+        let hosts = std::fs::read_to_string(root.join("etc/hosts")).unwrap_or_default();
+        let hostname = rustix::system::uname();
+        Ok(Self {
+            live: live::Live::new(root),
+            launcher,
+            sign_ins,
+            key: keys::Key::load(&state.join("csrf.key"))?,
+            own_names: site::own_names(&hostname.nodename().to_string_lossy(), &hosts),
+            waiting: Waiting::default(),
+        })
+    }
+}
 
 /// Runs the program; the exit code says whether it ended as it should.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+pub fn main() -> ExitCode {
+    journal::init();
+    match run() {
+        Ok(never) => match never {},
+        Err(sentence) => {
+            log::error!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<std::convert::Infallible, String> {
+    let listener = server::passed_socket()?;
+    let app = App::new(Path::new("/"), &state_folder()?, launcher::Launcher::on_system_bus())
+        .map_err(|e| format!("The folder for sign-ins cannot be used: {e}."))?;
+    server::serve(listener, app)
+}
+
+/// Where systemd says that state is to be kept.
+fn state_folder() -> Result<PathBuf, String> {
+    let named = ["STATE_DIRECTORY", "RUNTIME_DIRECTORY"].into_iter().find_map(std::env::var_os);
+    let first = named.as_ref().and_then(|paths| std::env::split_paths(paths).next());
+    first.ok_or_else(|| {
+        "There is no folder to keep sign-ins in: start qwd-portal by systemd, whose unit sets RuntimeDirectory=.".into()
+    })
+}
+
+/// A session that has just been started.
+struct Started {
+    session: Session,
+    /// Of the sign-in that came with it.
+    set_cookie: Option<String>,
+}
+
+/// Starts a session, for the person signed in or for one who has just typed a name and is signed in by it.
+fn start(ask: &Ask<'_>, typed: Option<SignIn>, wanted: NewSession) -> Result<Started, Refusal> {
+    let asker = match &typed {
+        Some(sign_in) => Asker { name: sign_in.name.to_string(), ..Asker::default() },
+        None => ask.asker()?,
+    };
+    let session = ask.app.launcher.change(|l| l.create(asker.clone(), wanted.clone()))?;
+    asked(&asker, &session, "asked for it");
+    let set_cookie = match typed {
+        Some(sign_in) => Some(Cookie::SignIn.write(&ask.app.sign_ins.add(&sign_in, ask.now)?, ask.site.https())),
+        None => None,
+    };
+    Ok(Started { session, set_cookie })
+}
+
+/// A line in the session's story: what somebody asked for. What became of it is the launcher's to tell.
+fn asked(asker: &Asker, session: &Session, what: impl std::fmt::Display) {
+    log::info!(QWD_SESSION = session.id.as_str(), QWD_OWNER = session.owner.as_str(),
+        QWD_MACHINE = session.machine.as_str(); "Session {}: {} {what}.", session.id, asker.name);
+}
+
+/// The link of a share. Browsers send nothing of what stands behind `#`.
+fn share_link(site: &site::Site, secret: &str) -> String {
+    site.link(&format!("/join#{secret}"))
+}
+
+/// Places for readers who wait for a change: fewer than there are workers, so that some are always free.
+#[derive(Default)]
+struct Waiting(AtomicUsize);
+
+/// One such place, until it is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Waiting {
+    fn enter(&self) -> Option<Place<'_>> {
+        let place = Place(&self.0);
+        (self.0.fetch_add(1, Ordering::Relaxed) < server::WORKERS / 2).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

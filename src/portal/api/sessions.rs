@@ -1,0 +1,100 @@
+//! Sessions, machines and figures.
+
+use super::input::{self, parse};
+use super::object;
+use crate::bus::Asker;
+use crate::portal::http::Reply;
+use crate::portal::identity::{self, Person};
+use crate::portal::refusal::Refusal;
+use crate::portal::router::Ask;
+use crate::portal::signins::SignIn;
+use crate::portal::{asked, show, start};
+use serde_json::json;
+
+/// How long a reader may wait for a change of state, in seconds.
+const WAIT_LIMIT: u32 = 10;
+
+/// GET sessions; `?all=1` for administrators.
+pub fn list(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let asker = ask.asker()?;
+    let all = ask.query()?.text("all") == "1";
+    let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
+    let objects: Vec<_> = sessions.iter().map(|s| object(s, &ask.site)).collect();
+    Ok(Reply::json(200, &json!({"sessions": objects})))
+}
+
+/// POST sessions
+pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let input: input::Create = parse(&ask.request.body)?;
+    let typed = typed(ask, input.owner.as_deref())?;
+    let wanted = input.wanted()?;
+    if !input.terms && !ask.settings.page.texts.terms.is_empty() {
+        return Err(Refusal::bad_request(
+            "The terms of use must be agreed to: read them on the first page, then send \"terms\": true.",
+        ));
+    }
+    let started = start(ask, typed, wanted)?;
+    let reply = Reply::json(201, &object(&started.session, &ask.site));
+    Ok(started.set_cookie.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
+}
+
+fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<SignIn>, Refusal> {
+    match (&ask.person, owner) {
+        (None, None) => Err(Refusal::not_signed_in_script()),
+        (None, Some(name)) => identity::typed(name, ask.now).map(Some),
+        (Some(Person { sign_in, .. }), Some(name)) if sign_in.name.as_str() != name => Err(Refusal::bad_request(
+            format!("You are signed in as {}: leave \"owner\" out, or sign out first.", sign_in.name),
+        )),
+        (Some(_), _) => Ok(None),
+    }
+}
+
+/// GET sessions/ID; with `?wait=STATE` not before it has another state, or some seconds later.
+pub fn get(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let query = ask.query()?;
+    let state = query.text("wait");
+    // Where all places for waiting are taken the answer comes at once, and the reader asks again.
+    let place = if state.is_empty() { None } else { ask.app.waiting.enter() };
+    let session = ask.app.launcher.ask(|l| match place {
+        Some(_) => l.wait(asker.clone(), id.as_str(), state, WAIT_LIMIT),
+        None => l.get(asker.clone(), id.as_str()),
+    })?;
+    Ok(Reply::json(200, &object(&session, &ask.site)))
+}
+
+/// DELETE sessions/ID: accepted; it ends when its guest has shut down.
+pub fn stop(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let session = ask.app.launcher.change(|l| l.stop(asker.clone(), id.as_str()))?;
+    asked(&asker, &session, "asked to stop it");
+    Ok(Reply::json(202, &object(&session, &ask.site)))
+}
+
+/// POST sessions/ID/extend
+pub fn extend(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let seconds = parse::<input::Extend>(&ask.request.body)?.seconds;
+    if seconds == 0 {
+        return Err(Refusal::bad_request("The field seconds is 1 or more."));
+    }
+    let session = ask.app.launcher.change(|l| l.extend(asker.clone(), id.as_str(), seconds))?;
+    asked(&asker, &session, format_args!("asked to extend it by {}", show::span(seconds)));
+    Ok(Reply::json(200, &object(&session, &ask.site)))
+}
+
+/// GET machines
+pub fn machines(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let machines = ask.app.launcher.ask(|l| l.machines(visitor(ask)))?;
+    Ok(Reply::json(200, &json!({"machines": machines})))
+}
+
+/// GET status
+pub fn status(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let status = ask.app.launcher.ask(|l| l.status(visitor(ask)))?;
+    Ok(Reply::json(200, &json!(status)))
+}
+
+fn visitor(ask: &Ask<'_>) -> Asker {
+    ask.person.as_ref().map_or_else(Asker::default, Person::asker)
+}

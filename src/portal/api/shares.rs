@@ -1,0 +1,49 @@
+//! Shares, tickets, and joining by a share's secret.
+
+use super::input::{self, parse};
+use super::object;
+use crate::portal::http::Reply;
+use crate::portal::refusal::Refusal;
+use crate::portal::router::Ask;
+use crate::portal::{asked, share_link};
+use serde_json::json;
+
+/// GET sessions/ID/shares
+pub fn shares(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let shares = ask.app.launcher.ask(|l| l.shares(asker.clone(), id.as_str()))?;
+    Ok(Reply::json(200, &json!({"shares": shares})))
+}
+
+/// POST sessions/ID/shares: the only answer in which the link stands.
+pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let input::Share { role, seconds } = parse(&ask.request.body)?;
+    let (share, secret) = ask.app.launcher.change(|l| l.share(asker.clone(), id.as_str(), role.as_str(), seconds))?;
+    if let Ok(session) = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str())) {
+        asked(&asker, &session, format_args!("asked for a link to share it for {role}"));
+    }
+    Ok(Reply::json(201, &json!({"share": share, "url": share_link(&ask.site, &secret)})))
+}
+
+/// DELETE sessions/ID/shares/SHARE
+pub fn revoke(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    ask.app.launcher.change(|l| l.unshare(asker.clone(), id.as_str(), ask.share_id()))?;
+    Ok(Reply { status: 204, headers: Vec::new(), body: Vec::new() })
+}
+
+/// POST sessions/ID/tickets
+pub fn ticket(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let role = parse::<input::Ticket>(&ask.request.body)?.role;
+    let ticket = ask.app.launcher.change(|l| l.ticket(asker.clone(), id.as_str(), role.as_str()))?;
+    Ok(Reply::json(200, &json!({"ticket": ticket})))
+}
+
+/// POST join: whoever holds the secret, signed in or not.
+pub fn join(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let secret = parse::<input::Join>(&ask.request.body)?.secret()?;
+    let (session, role, ticket) = ask.app.launcher.change(|l| l.join(secret.expose()))?;
+    Ok(Reply::json(200, &json!({"session": object(&session, &ask.site), "role": role, "ticket": ticket})))
+}

@@ -1,0 +1,113 @@
+//! Randomness, digests, and the tokens that guard forms against other sites.
+
+use crate::model::{Problem, Secret};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Fresh 256 random bits.
+pub fn random() -> Result<Secret, Problem> {
+    random_bytes().map(|bytes| Secret::from_encoded(BASE64URL_NOPAD.encode(&bytes)))
+}
+
+fn random_bytes() -> Result<[u8; 32], Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Problem::failed(format!("The system gives no random numbers ({e}); try again.")))?;
+    Ok(bytes)
+}
+
+/// What is stored in place of a secret.
+pub fn digest(secret: &Secret) -> String {
+    HEXLOWER.encode(&Sha256::digest(secret.expose().as_bytes()))
+}
+
+/// What a token is bound to: a token made for one cannot be used for the other.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// Forms of a signed-in person.
+    SignedIn,
+    /// Forms before that.
+    Anonymous,
+}
+
+/// The portal's own key. It outlives a restart, and with it the forms that people have open.
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// Reads the key from a file, or makes both.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        if let Some(key) = Self::read(path)? {
+            return Ok(key);
+        }
+        let bytes = random_bytes().map_err(io::Error::other)?;
+        // Whole or not at all, as a crash may come between.
+        let fresh = path.with_extension("new");
+        let _ = fs::remove_file(&fresh);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(&bytes)?;
+        fs::rename(&fresh, path)?;
+        Ok(Self(bytes))
+    }
+
+    fn read(path: &Path) -> io::Result<Option<Self>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(bytes.try_into().ok().map(Self)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The hidden field of a form, bound to a cookie.
+    pub fn token(&self, purpose: Purpose, cookie: &Secret) -> String {
+        BASE64URL_NOPAD.encode(&self.mac(purpose, cookie).finalize().into_bytes())
+    }
+
+    /// True if this is that token; takes as long for a wrong one.
+    pub fn verify(&self, purpose: Purpose, cookie: &Secret, token: &str) -> bool {
+        let token = BASE64URL_NOPAD.decode(token.as_bytes());
+        token.is_ok_and(|token| self.mac(purpose, cookie).verify_slice(&token).is_ok())
+    }
+
+    fn mac(&self, purpose: Purpose, cookie: &Secret) -> Hmac<Sha256> {
+        let purpose: &[u8] = match purpose {
+            Purpose::SignedIn => b"csrf signed-in\0",
+            Purpose::Anonymous => b"csrf anonymous\0",
+        };
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.chain_update(purpose).chain_update(cookie.expose())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_fits_its_cookie_and_purpose_only() {
+        let key = Key([7; 32]);
+        let (a, b) = (random().unwrap(), random().unwrap());
+        let token = key.token(Purpose::SignedIn, &a);
+        assert!(key.verify(Purpose::SignedIn, &a, &token));
+        assert!(!key.verify(Purpose::SignedIn, &b, &token));
+        assert!(!key.verify(Purpose::Anonymous, &a, &token));
+        assert!(!Key([8; 32]).verify(Purpose::SignedIn, &a, &token));
+        for wrong in ["", "AAAA", "not base64 at all"] {
+            assert!(!key.verify(Purpose::SignedIn, &a, wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_outlives_a_restart() {
+        let folder = crate::portal::testing::Scratch::new();
+        let path = folder.path().join("key");
+        let cookie = random().unwrap();
+        let token = Key::load(&path).unwrap().token(Purpose::Anonymous, &cookie);
+        assert!(Key::load(&path).unwrap().verify(Purpose::Anonymous, &cookie, &token));
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,74 @@
+//! The launcher, as the portal calls it: a connection that is made when it is first needed and made
+//! anew when it broke. D-Bus activation starts the launcher itself.
+
+use crate::bus::LauncherProxyBlocking;
+use crate::model::Problem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use zbus::blocking::Connection;
+
+/// How long a call may take: starting a session waits for the unit's job.
+const CALL_LIMIT: Duration = Duration::from_secs(90);
+
+type Connect = Arc<dyn Fn() -> zbus::Result<Connection> + Send + Sync>;
+
+/// The way to the launcher. Calls run side by side.
+pub struct Launcher {
+    connect: Connect,
+    current: Mutex<Option<LauncherProxyBlocking<'static>>>,
+}
+
+impl Launcher {
+    /// By the system bus.
+    pub fn on_system_bus() -> Self {
+        Self::by(Arc::new(|| zbus::blocking::connection::Builder::system()?.method_timeout(CALL_LIMIT).build()))
+    }
+
+    /// By a connection made in another way.
+    pub fn by(connect: Connect) -> Self {
+        Self { connect, current: Mutex::new(None) }
+    }
+
+    /// The same way, without a connection yet.
+    #[cfg(test)]
+    pub fn again(&self) -> Self {
+        Self::by(Arc::clone(&self.connect))
+    }
+
+    /// A call that changes nothing: made again if the connection turns out to be broken.
+    pub fn ask<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
+        match self.attempt(&call) {
+            Err(error) if broken(&error) => Ok(self.attempt(&call)?),
+            other => Ok(other?),
+        }
+    }
+
+    /// A call that changes something: never made twice, as the first may have arrived.
+    pub fn change<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
+        Ok(self.attempt(&call)?)
+    }
+
+    fn attempt<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> zbus::Result<T> {
+        let result = call(&self.proxy()?);
+        if result.as_ref().is_err_and(broken) {
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        result
+    }
+
+    fn proxy(&self) -> zbus::Result<LauncherProxyBlocking<'static>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(proxy) = &*current {
+            return Ok(proxy.clone());
+        }
+        let proxy = LauncherProxyBlocking::builder(&(self.connect)()?)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()?;
+        Ok(current.insert(proxy).clone())
+    }
+}
+
+/// True unless the other side answered.
+fn broken(error: &zbus::Error) -> bool {
+    !matches!(error, zbus::Error::MethodError(..))
+}

@@ -1,0 +1,206 @@
+//! The first page: what there is to start, and the form to start it.
+
+use super::sessions::Card;
+use super::{Frame, page};
+use crate::bus::{Asker, Machine};
+use crate::model::{Bytes, Lifetime};
+use crate::portal::form::Form;
+use crate::portal::http::Reply;
+use crate::portal::refusal::Refusal;
+use crate::portal::router::Ask;
+use crate::portal::show;
+use askama::Template;
+
+/// What was chosen, as text, so that a form that comes back looks as it was sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choices {
+    pub(super) name: String,
+    pub(super) machine: String,
+    pub(super) cpus: String,
+    pub(super) memory: String,
+    pub(super) lifetime: String,
+    pub(super) terms: bool,
+}
+
+impl From<&Form> for Choices {
+    fn from(form: &Form) -> Self {
+        let text = |name| form.text(name).to_owned();
+        Self {
+            name: text("name"),
+            machine: text("machine"),
+            cpus: text("cpus"),
+            memory: text("memory"),
+            lifetime: text("lifetime"),
+            terms: form.ticked("terms"),
+        }
+    }
+}
+
+/// The part of the form that a sentence stands beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Name,
+    Machine,
+    Cpus,
+    Memory,
+    Lifetime,
+    Terms,
+    Whole,
+}
+
+/// Why a form comes back.
+pub(super) struct Complaint {
+    pub(super) field: Field,
+    pub(super) refusal: Refusal,
+}
+
+/// One value on offer.
+struct Offer {
+    value: String,
+    label: String,
+    chosen: bool,
+}
+
+/// One machine on offer.
+struct Item {
+    machine: Machine,
+    size: String,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "first.html")]
+struct FirstPage<'a> {
+    frame: Frame<'a>,
+    csrf: String,
+    sessions: Vec<Card>,
+    machines: Vec<Item>,
+    cpus: Vec<Offer>,
+    memory: Vec<Offer>,
+    lifetime: Vec<Offer>,
+    terms: Vec<&'a str>,
+    choices: Choices,
+    complaint: Option<&'a Complaint>,
+}
+
+impl FirstPage<'_> {
+    /// The sentence beside a field, or an empty text.
+    fn said(&self, field: Field) -> &str {
+        self.complaint.filter(|c| c.field == field).map_or("", |c| c.refusal.message.as_str())
+    }
+}
+
+/// GET the first page. The query may carry choices, as from "Start again".
+pub fn first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    form(ask, Choices::from(&ask.query()?), None)
+}
+
+pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint>) -> Result<Reply, Refusal> {
+    let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
+    let machines = ask.app.launcher.ask(|l| l.machines(asker.clone()))?;
+    let template = FirstPage {
+        frame: Frame::of(ask, "first"),
+        csrf: ask.csrf(),
+        sessions: own_sessions(ask)?,
+        machines: items(machines, &chosen_machine(ask, &choices)),
+        cpus: cpus(ask, &choices),
+        memory: memory(ask, &choices),
+        lifetime: lifetime(ask, &choices),
+        terms: paragraphs(&ask.settings.page.texts.terms),
+        choices,
+        complaint,
+    };
+    page(complaint.map_or(200, |c| c.refusal.status), &template)
+}
+
+fn own_sessions(ask: &Ask<'_>) -> Result<Vec<Card>, Refusal> {
+    let Some(person) = &ask.person else { return Ok(Vec::new()) };
+    let sessions = ask.app.launcher.ask(|l| l.list(person.asker(), false))?;
+    Ok(sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect())
+}
+
+fn chosen_machine(ask: &Ask<'_>, choices: &Choices) -> String {
+    let configured = ask.settings.page.machine.as_ref().map_or("", |m| m.as_str());
+    if choices.machine.is_empty() { configured.to_owned() } else { choices.machine.clone() }
+}
+
+fn items(machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
+    let usable = |m: &Machine| m.problem.is_empty();
+    let chosen =
+        machines.iter().position(|m| usable(m) && m.name == wanted).or_else(|| machines.iter().position(usable));
+    let item = |(at, machine): (usize, Machine)| {
+        let megabytes = machine.image_bytes.div_ceil(1 << 20) << 20;
+        let size = if megabytes == 0 { String::new() } else { rounded(megabytes) };
+        Item { size, chosen: Some(at) == chosen, machine }
+    };
+    machines.into_iter().enumerate().map(item).collect()
+}
+
+/// The size of an image to two figures or so: nobody compares its bytes.
+fn rounded(bytes: u64) -> String {
+    let gigabytes = bytes >> 30;
+    if gigabytes >= 10 {
+        return show::bytes(gigabytes << 30);
+    }
+    if gigabytes >= 1 {
+        return format!("{gigabytes}.{} GB", ((bytes - (gigabytes << 30)) * 10) >> 30);
+    }
+    show::bytes(bytes)
+}
+
+fn offers(all: impl Iterator<Item = (String, String)>, wanted: &[String]) -> Vec<Offer> {
+    let mut offers: Vec<Offer> = all.map(|(value, label)| Offer { value, label, chosen: false }).collect();
+    let at = wanted.iter().find_map(|w| offers.iter().position(|offer| offer.value == *w)).unwrap_or(0);
+    if let Some(offer) = offers.get_mut(at) {
+        offer.chosen = true;
+    }
+    offers
+}
+
+fn cpus(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
+    let all = ask.settings.page.cpus.iter().map(|n| (n.to_string(), n.to_string()));
+    offers(all, &[choices.cpus.clone(), ask.settings.session.cpus.to_string()])
+}
+
+fn memory(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
+    let all = ask.settings.page.memory.iter().map(|b| (b.to_string(), show::bytes(b.0)));
+    let wanted = choices.memory.parse().unwrap_or(Bytes(0));
+    offers(all, &[wanted.to_string(), ask.settings.session.memory.to_string()])
+}
+
+fn lifetime(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
+    let all = ask.settings.page.lifetime.iter().map(|t| (t.to_string(), show::lifetime(t.0)));
+    let wanted = choices.lifetime.parse::<Lifetime>().map_or_else(|_| String::new(), |t| t.to_string());
+    offers(all, &[wanted, ask.settings.session.lifetime.to_string()])
+}
+
+fn paragraphs(text: &str) -> Vec<&str> {
+    text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(name: &str, problem: &str) -> Machine {
+        Machine { name: name.into(), description: String::new(), problem: problem.into(), image_bytes: 0 }
+    }
+
+    #[test]
+    fn the_machine_chosen_is_one_that_can_be_started() {
+        let chosen = |wanted| {
+            let all = vec![machine("a", "Its image is missing."), machine("b", ""), machine("c", "")];
+            items(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name)
+        };
+        assert_eq!(chosen("c").unwrap(), "c");
+        assert_eq!(chosen("a").unwrap(), "b");
+        assert_eq!(chosen("").unwrap(), "b");
+    }
+
+    #[test]
+    fn image_sizes_are_rounded() {
+        for (size, text) in [(5 << 20, "5 MB"), (3 << 29, "1.5 GB"), ((40 << 30) + 7, "40 GB")] {
+            assert_eq!(rounded(size), text);
+        }
+    }
+}

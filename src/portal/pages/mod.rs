@@ -1,0 +1,80 @@
+//! The pages. Each works without JavaScript; what is typed or configured is escaped by the templates.
+
+pub mod create;
+pub mod first;
+pub mod person;
+pub mod screen;
+pub mod session;
+pub mod sessions;
+pub mod shares;
+
+pub use create::create;
+pub use first::first;
+pub use person::{sign_in, sign_in_post, sign_out};
+pub use screen::{join, screen};
+pub use session::{extend, session, stop};
+pub use sessions::sessions;
+pub use shares::{revoke, share};
+
+use super::http::{BASE, Reply};
+use super::refusal::Refusal;
+use super::router::Ask;
+use crate::config::raw;
+use askama::Template;
+
+/// What surrounds every page.
+struct Frame<'a> {
+    base: &'static str,
+    version: &'static str,
+    texts: &'a raw::Page,
+    /// Who is signed in; empty: nobody.
+    person: &'a str,
+    /// For the sign-out button.
+    csrf: String,
+    /// The page that the navigation marks as the present one.
+    here: &'static str,
+}
+
+impl<'a> Frame<'a> {
+    fn of(ask: &'a Ask<'_>, here: &'static str) -> Self {
+        let person = ask.person.as_ref().map_or("", |p| p.sign_in.name.as_str());
+        let csrf = if person.is_empty() { String::new() } else { ask.csrf() };
+        Self { person, csrf, ..Self::plain(&ask.settings.page.texts, here) }
+    }
+
+    fn plain(texts: &'a raw::Page, here: &'static str) -> Self {
+        Self { base: BASE, version: env!("CARGO_PKG_VERSION"), texts, person: "", csrf: String::new(), here }
+    }
+}
+
+fn page(status: u16, template: &impl Template) -> Result<Reply, Refusal> {
+    let html = template.render();
+    html.map(|html| Reply::html(status, html))
+        .map_err(|e| Refusal::new(500, "failed", format!("The page could not be made ({e}); try again.")))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    frame: Frame<'a>,
+    refusal: &'a Refusal,
+}
+
+/// A refusal as a page.
+pub fn error(texts: Option<&raw::Page>, refusal: &Refusal) -> Reply {
+    let default = raw::Page::default();
+    let frame = Frame::plain(texts.unwrap_or(&default), "");
+    page(refusal.status, &ErrorPage { frame, refusal })
+        .unwrap_or_else(|_| Reply::html(refusal.status, refusal.title().to_owned()))
+}
+
+#[derive(Template)]
+#[template(path = "help.html")]
+struct HelpPage<'a> {
+    frame: Frame<'a>,
+}
+
+/// GET help
+pub fn help(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    page(200, &HelpPage { frame: Frame::of(ask, "help") })
+}

@@ -1,0 +1,71 @@
+//! "My sessions", and how a session looks in a list.
+
+use super::{Frame, page};
+use crate::bus::Session;
+use crate::portal::http::Reply;
+use crate::portal::refusal::Refusal;
+use crate::portal::router::Ask;
+use crate::portal::show;
+use askama::Template;
+
+/// A session as the pages show it.
+#[derive(Debug)]
+pub(super) struct Card {
+    pub(super) session: Session,
+    pub(super) memory: String,
+    pub(super) left: String,
+    pub(super) created: String,
+    pub(super) ends: String,
+}
+
+impl Card {
+    pub(super) fn new(session: Session, now: u64) -> Self {
+        Self {
+            memory: show::bytes(session.memory_bytes),
+            left: show::left(session.expires_at, now),
+            created: show::utc(session.created_at),
+            ends: show::utc(session.expires_at),
+            session,
+        }
+    }
+
+    /// True while there is a screen to open, now or soon.
+    pub(super) fn opens(&self) -> bool {
+        matches!(self.session.state.as_str(), "starting" | "running")
+    }
+
+    /// True until it is over.
+    pub(super) fn lives(&self) -> bool {
+        !matches!(self.session.state.as_str(), "ended" | "failed")
+    }
+
+    /// The state in words.
+    pub(super) fn state(&self) -> &'static str {
+        match self.session.state.as_str() {
+            "starting" => "Starting",
+            "running" => "Running",
+            "stopping" => "Shutting down",
+            "ended" => "Ended",
+            _ => "Failed",
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sessions.html")]
+struct SessionsPage<'a> {
+    frame: Frame<'a>,
+    sessions: Vec<Card>,
+    /// An administrator, who may look at everybody's.
+    admin: bool,
+    all: bool,
+}
+
+/// GET sessions; with `?all=1`, for administrators, everybody's.
+pub fn sessions(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let asker = ask.asker()?;
+    let (admin, all) = (asker.admin, ask.query()?.text("all") == "1");
+    let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
+    let sessions = sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();
+    page(200, &SessionsPage { frame: Frame::of(ask, "sessions"), sessions, admin, all })
+}

@@ -1,0 +1,105 @@
+//! An answer that is not what was asked for: a status, a stable word, a sentence.
+
+use crate::model::{Problem, Word};
+
+/// Why a request is not carried out. Becomes a page, or JSON below `api/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `error` of the JSON API.
+    pub word: &'static str,
+    /// What happened and what to do, in whole sentences.
+    pub message: String,
+    /// For 405: the methods that the path has.
+    pub allow: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that stands for no [`Problem`].
+    pub fn new(status: u16, word: &'static str, message: impl Into<String>) -> Self {
+        Self { status, word, message: message.into(), allow: None }
+    }
+
+    /// A malformed request.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Problem::bad_request(message).into()
+    }
+
+    /// No page of this address.
+    pub fn not_found() -> Self {
+        Self::new(404, "not_found", "There is nothing at this address.")
+    }
+
+    /// The path exists, but not for this method.
+    pub fn method_not_allowed(allow: String) -> Self {
+        let message = format!("This address takes {allow} only.");
+        Self { status: 405, word: "method_not_allowed", message, allow: Some(allow) }
+    }
+
+    /// Nobody is signed in.
+    pub fn not_signed_in() -> Self {
+        Self::new(401, "not_signed_in", "This needs a signed-in person: open the first page and sign in there.")
+    }
+
+    /// The same, for a script that starts a session.
+    pub fn not_signed_in_script() -> Self {
+        Self::new(
+            401,
+            "not_signed_in",
+            "Nobody is signed in: send the cookie of a sign-in or, while no sign-in method is configured, \"owner\": \"NAME\".",
+        )
+    }
+
+    /// The body is larger than any form of ours.
+    pub fn too_large() -> Self {
+        Self::new(413, "too_large", "The request is larger than 64 kB, which is more than any form here needs.")
+    }
+
+    /// The heading of the page that tells of it.
+    pub fn title(&self) -> &'static str {
+        match self.status {
+            400 => "This request was not understood",
+            401 => "Please sign in",
+            403 => "This is not allowed",
+            404 => "Not found",
+            405 => "This is not how to use this address",
+            409 => "Not possible now",
+            413 => "Too large",
+            415 => "This kind of data is not taken",
+            421 => "Wrong address",
+            503 => "Not available at the moment",
+            507 => "No room left",
+            _ => "Something went wrong",
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        // The status goes with the word; the word's text is part of the contract.
+        let Problem { word, message } = problem;
+        let message = if message.is_empty() { default_sentence(word).to_owned() } else { message };
+        Self { status: word.http_status(), word: word.as_str(), message, allow: None }
+    }
+}
+
+fn default_sentence(word: Word) -> &'static str {
+    match word {
+        Word::NoSuchSession => "There is no such session.",
+        Word::NotAllowed => "This is not allowed.",
+        _ => "This could not be done.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_keeps_its_word_status_and_sentence() {
+        let refusal = Refusal::from(Problem::new(Word::LimitReached, "All 10 places are taken."));
+        assert_eq!((refusal.status, refusal.word), (409, "limit_reached"));
+        assert_eq!(refusal.message, "All 10 places are taken.");
+    }
+}

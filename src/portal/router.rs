@@ -1,0 +1,321 @@
+//! From a request to an answer: every gate in one place, in one order, for every route.
+//!
+//! settings → host name → client → route → person → token against other sites → handler.
+
+use super::App;
+use super::cookie::Cookie;
+use super::form::Form;
+use super::http::{BASE, Method, Reply, Request};
+use super::identity::{Mode, Person};
+use super::keys::{self, Purpose};
+use super::refusal::Refusal;
+use super::routes::ROUTES;
+use super::site::Site;
+use super::{api, pages};
+use crate::bus::Asker;
+use crate::config::Settings;
+use crate::model::{Secret, SessionId};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever the service admits.
+    Anyone,
+    /// Whoever is let in at all: anybody while the service is open, else somebody signed in.
+    Visitor,
+    /// Somebody who is signed in.
+    SignedIn,
+}
+
+/// What keeps other sites from using a route through somebody's browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing: it changes nothing.
+    Reading,
+    /// The hidden field of our own forms.
+    Form,
+    /// The header `X-CSRF-Token`, or JSON with our own `Origin`.
+    Json,
+}
+
+/// What a route does.
+pub type Handler = fn(&Ask<'_>) -> Result<Reply, Refusal>;
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path below [`BASE`]; `{id}` and `{share}` stand for one segment.
+    pub path: &'static str,
+    /// Who may use it.
+    pub who: Who,
+    /// What guards it.
+    pub guard: Guard,
+    /// What it does.
+    pub handler: Handler,
+}
+
+/// What a handler knows about the request it answers.
+pub struct Ask<'a> {
+    /// The portal.
+    pub app: &'a App,
+    /// In force for this request.
+    pub settings: &'a Settings,
+    /// As it came.
+    pub request: &'a Request,
+    /// Under which name we were asked.
+    pub site: Site,
+    /// Who asks, if anybody is signed in.
+    pub person: Option<Person>,
+    /// The body, if the guard is [`Guard::Form`].
+    pub form: Form,
+    /// Seconds since 1970.
+    pub now: u64,
+    id: &'a str,
+    share: &'a str,
+    anonymous: FormCookie,
+}
+
+/// What forms are bound to while nobody is signed in.
+struct FormCookie {
+    value: Secret,
+    fresh: bool,
+    used: Cell<bool>,
+}
+
+impl FormCookie {
+    fn of(request: &Request, https: bool) -> Result<Self, Refusal> {
+        let old = Cookie::Form.read(request, https);
+        let fresh = old.is_none();
+        Ok(Self { value: old.map_or_else(keys::random, Ok)?, fresh, used: Cell::new(false) })
+    }
+}
+
+impl Ask<'_> {
+    /// The session that the path names.
+    pub fn session_id(&self) -> Result<SessionId, Refusal> {
+        Ok(self.id.parse()?)
+    }
+
+    /// The share that the path names; the launcher knows whether there is one.
+    pub fn share_id(&self) -> &str {
+        self.share
+    }
+
+    /// On whose behalf the launcher is called.
+    pub fn asker(&self) -> Result<Asker, Refusal> {
+        self.person.as_ref().map(Person::asker).ok_or_else(Refusal::not_signed_in)
+    }
+
+    /// The query's fields.
+    pub fn query(&self) -> Result<Form, Refusal> {
+        Form::parse(self.request.query.as_bytes())
+    }
+
+    /// The hidden field for a form on the page that is being made.
+    pub fn csrf(&self) -> String {
+        self.anonymous.used.set(self.person.is_none());
+        let (purpose, cookie) = self.bound_to();
+        self.app.key.token(purpose, cookie)
+    }
+
+    fn bound_to(&self) -> (Purpose, &Secret) {
+        match &self.person {
+            Some(person) => (Purpose::SignedIn, &person.cookie),
+            None => (Purpose::Anonymous, &self.anonymous.value),
+        }
+    }
+
+    fn token_fits(&self, token: &str) -> bool {
+        let (purpose, cookie) = self.bound_to();
+        self.app.key.verify(purpose, cookie, token)
+    }
+
+    fn check_guard(&mut self, guard: Guard) -> Result<(), Refusal> {
+        match guard {
+            Guard::Reading => Ok(()),
+            Guard::Form => self.check_form(),
+            Guard::Json => self.check_json(),
+        }
+    }
+
+    fn check_form(&mut self) -> Result<(), Refusal> {
+        if self.request.media_type()? != "application/x-www-form-urlencoded" {
+            return Err(Refusal::new(415, "unsupported_media_type", "This address takes the forms of this site only."));
+        }
+        self.form = Form::parse(&self.request.body)?;
+        if self.token_fits(self.form.text("csrf")) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            403,
+            "not_allowed",
+            "This form has expired, or cookies are switched off in your browser. Go back, reload the page and try again.",
+        ))
+    }
+
+    fn check_json(&self) -> Result<(), Refusal> {
+        let json = self.request.media_type()? == "application/json";
+        if !json && !self.request.body.is_empty() {
+            let message = "The JSON API takes Content-Type: application/json only.";
+            return Err(Refusal::new(415, "unsupported_media_type", message));
+        }
+        let token = self.request.header("x-csrf-token")?;
+        let own_origin = json && self.request.header("origin")? == Some(self.site.origin());
+        if own_origin || token.is_some_and(|token| self.token_fits(token)) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            403,
+            "not_allowed",
+            format!(
+                "A change needs the header X-CSRF-Token, or Content-Type: application/json together with this \
+                 site's own Origin. From a command line: curl -b jar -c jar -H 'Origin: {}' \
+                 -H 'Content-Type: application/json' …",
+                self.site.origin()
+            ),
+        ))
+    }
+}
+
+/// Answers a request, whatever it is.
+pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
+    let Some(settings) = app.live.current() else {
+        let refusal = Refusal::new(
+            503,
+            "unavailable",
+            "The configuration of this service is broken. The administrator finds the file and line with 'qwdctl check'.",
+        );
+        return refused(None, request, &refusal);
+    };
+    admitted(app, &settings, request, now).unwrap_or_else(|refusal| refused(Some(&settings), request, &refusal))
+}
+
+/// Answers a request that could not even be read.
+pub fn refuse(app: &App, request: &Request, refusal: &Refusal) -> Reply {
+    refused(app.live.current().as_ref(), request, refusal)
+}
+
+/// An error as a page, or as JSON below `api/`.
+fn refused(settings: Option<&Arc<Settings>>, request: &Request, refusal: &Refusal) -> Reply {
+    let reply =
+        if request.is_api() { api::error(refusal) } else { pages::error(settings.map(|s| &s.page.texts), refusal) };
+    match &refusal.allow {
+        Some(allow) => reply.with("Allow", allow.clone()),
+        None => reply,
+    }
+}
+
+fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Result<Reply, Refusal> {
+    let site = Site::of(request, settings.public_url.as_deref(), &app.own_names)?;
+    let mode = Mode::of(settings);
+    mode.admit(request)?;
+    if request.path == BASE && request.method == Method::Get {
+        return Ok(Reply::see_other("/"));
+    }
+    let Found { route, id, share } = find(request.method, &request.path)?;
+    let https = site.https();
+    let person = Person::of(request, mode, https, &app.sign_ins, now);
+    let anonymous = FormCookie::of(request, https)?;
+    let mut ask = Ask { app, settings, request, site, person, form: Form::default(), now, id, share, anonymous };
+    let reply = run(route, &mut ask)?;
+    if ask.anonymous.fresh && ask.anonymous.used.get() {
+        return Ok(reply.with("Set-Cookie", Cookie::Form.write(&ask.anonymous.value, https)));
+    }
+    Ok(reply)
+}
+
+fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
+    let known = match route.who {
+        Who::Anyone => true,
+        Who::Visitor => ask.person.is_some() || Mode::of(ask.settings) == Mode::Open,
+        Who::SignedIn => ask.person.is_some(),
+    };
+    if !known {
+        // A page asks for the name and comes back; only a session's page is worth coming back to.
+        if route.guard == Guard::Reading && !ask.request.is_api() {
+            return pages::sign_in(ask, None);
+        }
+        return Err(Refusal::not_signed_in());
+    }
+    ask.check_guard(route.guard)?;
+    (route.handler)(ask)
+}
+
+struct Found<'a> {
+    route: &'static Route,
+    id: &'a str,
+    share: &'a str,
+}
+
+fn find<'a>(method: Method, path: &'a str) -> Result<Found<'a>, Refusal> {
+    let below = path.strip_prefix(BASE).ok_or_else(Refusal::not_found)?;
+    let fitting: Vec<Found<'a>> = ROUTES.iter().filter_map(|route| fit(route, below)).collect();
+    if fitting.is_empty() {
+        return Err(Refusal::not_found());
+    }
+    let mut methods: Vec<&str> = fitting.iter().map(|found| found.route.method.as_str()).collect();
+    methods.dedup();
+    let allow = methods.join(", ");
+    fitting.into_iter().find(|found| found.route.method == method).ok_or_else(|| Refusal::method_not_allowed(allow))
+}
+
+fn fit<'a>(route: &'static Route, path: &'a str) -> Option<Found<'a>> {
+    let (mut id, mut share) = ("", "");
+    let mut segments = path.split('/');
+    for wanted in route.path.split('/') {
+        let segment = segments.next()?;
+        match wanted {
+            "{id}" => id = segment,
+            "{share}" => share = segment,
+            fixed if fixed == segment => {}
+            _ => return None,
+        }
+        if wanted.starts_with('{') && segment.is_empty() {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(Found { route, id, share })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_routes() {
+        let found = find(Method::Post, "/qemu-web-desktop/sessions/abc/shares/x1/revoke").unwrap();
+        assert_eq!((found.id, found.share), ("abc", "x1"));
+        assert_eq!(find(Method::Get, "/qemu-web-desktop/").unwrap().route.path, "/");
+        for path in [
+            "/",
+            "/qemu-web-desktopx/",
+            "/qemu-web-desktop/nothing",
+            "/qemu-web-desktop//",
+            "/qemu-web-desktop/sessions/",
+        ] {
+            assert_eq!(find(Method::Get, path).err().unwrap().status, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let refusal = find(Method::Post, "/qemu-web-desktop/api/v1/sessions/abc").err().unwrap();
+        assert_eq!((refusal.status, refusal.allow.as_deref()), (405, Some("GET, DELETE")));
+    }
+
+    #[test]
+    fn every_route_that_changes_something_is_guarded() {
+        for route in ROUTES {
+            let is_api = route.path.starts_with("/api/");
+            match route.method {
+                Method::Get => assert_eq!(route.guard, Guard::Reading, "{}", route.path),
+                _ if is_api => assert_eq!(route.guard, Guard::Json, "{}", route.path),
+                _ => assert_eq!(route.guard, Guard::Form, "{}", route.path),
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Every address that the portal answers, in one table.
+
+use super::http::Method::{Delete, Get, Post};
+use super::router::Guard::{Form, Json, Reading};
+use super::router::Who::{Anyone, SignedIn, Visitor};
+use super::router::{Guard, Handler, Route, Who};
+use super::{api, pages};
+
+const fn route(method: super::http::Method, path: &'static str, who: Who, guard: Guard, handler: Handler) -> Route {
+    Route { method, path, who, guard, handler }
+}
+
+/// The table.
+pub const ROUTES: &[Route] = &[
+    route(Get, "/", Anyone, Reading, pages::first),
+    route(Get, "/help", Anyone, Reading, pages::help),
+    route(Get, "/join", Anyone, Reading, pages::join),
+    route(Post, "/sign-in", Anyone, Form, pages::sign_in_post),
+    route(Post, "/sign-out", SignedIn, Form, pages::sign_out),
+    route(Get, "/sessions", SignedIn, Reading, pages::sessions),
+    route(Post, "/sessions", Anyone, Form, pages::create),
+    route(Get, "/sessions/{id}", SignedIn, Reading, pages::session),
+    route(Get, "/sessions/{id}/screen", SignedIn, Reading, pages::screen),
+    route(Post, "/sessions/{id}/stop", SignedIn, Form, pages::stop),
+    route(Post, "/sessions/{id}/extend", SignedIn, Form, pages::extend),
+    route(Post, "/sessions/{id}/shares", SignedIn, Form, pages::share),
+    route(Post, "/sessions/{id}/shares/{share}/revoke", SignedIn, Form, pages::revoke),
+    route(Get, "/api/v1/sessions", SignedIn, Reading, api::list),
+    route(Post, "/api/v1/sessions", Anyone, Json, api::create),
+    route(Get, "/api/v1/sessions/{id}", SignedIn, Reading, api::get),
+    route(Delete, "/api/v1/sessions/{id}", SignedIn, Json, api::stop),
+    route(Post, "/api/v1/sessions/{id}/extend", SignedIn, Json, api::extend),
+    route(Get, "/api/v1/sessions/{id}/shares", SignedIn, Reading, api::shares),
+    route(Post, "/api/v1/sessions/{id}/shares", SignedIn, Json, api::share),
+    route(Delete, "/api/v1/sessions/{id}/shares/{share}", SignedIn, Json, api::revoke),
+    route(Post, "/api/v1/sessions/{id}/tickets", SignedIn, Json, api::ticket),
+    route(Post, "/api/v1/join", Anyone, Json, api::join),
+    route(Get, "/api/v1/machines", Visitor, Reading, api::machines),
+    route(Get, "/api/v1/status", Visitor, Reading, api::status),
+];

@@ -1,0 +1,93 @@
+//! Amounts and times as people read them.
+
+use crate::model::{Bytes, Lifetime};
+
+/// `2 GB`, `512 MB`, in powers of 1024.
+pub fn bytes(bytes: u64) -> String {
+    let text = Bytes(bytes).to_string();
+    let (number, unit) = text.split_at(text.len() - usize::from(text.ends_with(char::is_alphabetic)));
+    format!("{number} {unit}B")
+}
+
+/// `12 hours`, `1 day`; zero is "no end".
+pub fn lifetime(seconds: u64) -> String {
+    if seconds == 0 {
+        return "no end".to_owned();
+    }
+    let text = Lifetime(seconds).to_string();
+    let (number, unit) = text.split_at(text.len() - 1);
+    let unit = match unit {
+        "d" => "day",
+        "h" => "hour",
+        "m" => "minute",
+        _ => "second",
+    };
+    format!("{number} {unit}{}", if number == "1" { "" } else { "s" })
+}
+
+/// `3 d 2 h`, `2 h 5 min`, `7 min`, `40 s`: the two largest units.
+pub fn span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |a: u64, a_unit: &str, b: u64, b_unit: &str| match b {
+        0 => format!("{a} {a_unit}"),
+        b => format!("{a} {a_unit} {b} {b_unit}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, m) => format!("{m} min"),
+        (0, h, m) => two(h, "h", m, "min"),
+        (d, h, _) => two(d, "d", h, "h"),
+    }
+}
+
+/// The time left until `end`; zero is "no end".
+pub fn left(end: u64, now: u64) -> String {
+    match end {
+        0 => "no end".to_owned(),
+        end if end <= now => "over".to_owned(),
+        end => span(end - now),
+    }
+}
+
+/// An ISO 8601 time in UTC, for `<time datetime>`.
+pub fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Civil date from days, with years that begin in March, so that the leap day comes last.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, after_march) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + after_march;
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_well() {
+        assert_eq!((bytes(2 << 30).as_str(), bytes(512 << 20).as_str(), bytes(7).as_str()), ("2 GB", "512 MB", "7 B"));
+        assert_eq!((lifetime(86_400).as_str(), lifetime(43_200).as_str()), ("1 day", "12 hours"));
+        assert_eq!((lifetime(0).as_str(), left(0, 5).as_str(), left(4, 5).as_str()), ("no end", "no end", "over"));
+        for (seconds, text) in [(40, "40 s"), (420, "7 min"), (7500, "2 h 5 min"), (7200, "2 h"), (90_000, "1 d 1 h")] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn dates_are_right_in_leap_years_too() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_735_689_600, "2025-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+    }
+}

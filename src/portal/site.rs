@@ -1,0 +1,181 @@
+//! Under which name this server was asked for, and whether that is one of its names.
+//!
+//! A foreign name in `Host` means that somebody's domain points at us: pages of that domain would
+//! count as ours in the browser. An address in `Host` is safe, since no domain stands behind it.
+
+use super::http::{BASE, Request};
+use super::refusal::Refusal;
+use std::net::IpAddr;
+
+/// The checked scheme and authority of a request, as `https://desktops.example.org`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    origin: String,
+}
+
+impl Site {
+    /// Checks the `Host` of a request against `public_url`, or else this host's own names.
+    pub fn of(request: &Request, public_url: Option<&str>, own_names: &[String]) -> Result<Self, Refusal> {
+        let host = request.header("host")?.unwrap_or_default().to_ascii_lowercase();
+        if let Some(url) = public_url {
+            let url = url.to_ascii_lowercase();
+            let (scheme, authority) = url.split_once("://").unwrap_or(("http", &url));
+            if without_default_port(scheme, &host) != without_default_port(scheme, authority) {
+                return Err(wrong_name());
+            }
+            return Ok(Self { origin: format!("{scheme}://{}", without_default_port(scheme, authority)) });
+        }
+        let scheme = scheme(request)?;
+        match name_of(&host) {
+            Some(name) if is_own(name, own_names) => {
+                Ok(Self { origin: format!("{scheme}://{}", without_default_port(scheme, &host)) })
+            }
+            _ => Err(wrong_name()),
+        }
+    }
+
+    /// As a browser writes it in `Origin`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// True if cookies can be kept to HTTPS.
+    pub fn https(&self) -> bool {
+        self.origin.starts_with("https:")
+    }
+
+    /// An absolute link to a path below [`BASE`].
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{BASE}{path}", self.origin)
+    }
+}
+
+fn wrong_name() -> Refusal {
+    Refusal::new(
+        421,
+        "misdirected",
+        "This service is not reached under this name. The administrator sets the name that people use as \
+         'public_url' in /etc/qemu-web-desktop/config.toml.",
+    )
+}
+
+/// What Apache says about its own connection to the client.
+fn scheme(request: &Request) -> Result<&'static str, Refusal> {
+    Ok(if request.header("x-forwarded-proto")? == Some("https") { "https" } else { "http" })
+}
+
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+/// The name or address of an authority whose port, if any, is a number.
+fn name_of(authority: &str) -> Option<&str> {
+    let (name, port) = match authority.rfind(':') {
+        Some(at) if !authority.ends_with(']') => (&authority[..at], Some(&authority[at + 1..])),
+        _ => (authority, None),
+    };
+    let numeric = port.is_none_or(|p| !p.is_empty() && p.parse::<u16>().is_ok());
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b));
+    (numeric && plain && !name.is_empty()).then_some(name)
+}
+
+fn is_own(name: &str, own_names: &[String]) -> bool {
+    let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+    let is_address = match address {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => name.parse::<std::net::Ipv4Addr>().is_ok(),
+    };
+    is_address || name == "localhost" || own_names.iter().any(|own| own == name)
+}
+
+/// The names of this host: its host name, and the names that `hosts` puts beside it.
+pub fn own_names(hostname: &str, hosts: &str) -> Vec<String> {
+    let hostname = hostname.to_ascii_lowercase();
+    let mut names = vec![hostname.clone()];
+    for line in hosts.lines() {
+        let line = line.split('#').next().unwrap_or_default().to_ascii_lowercase();
+        let on_line: Vec<&str> = line.split_ascii_whitespace().skip(1).collect();
+        if on_line.contains(&hostname.as_str()) {
+            names.extend(on_line.into_iter().map(str::to_owned));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// The client as Apache saw it: the last element of `X-Forwarded-For`. `None` if there is none.
+pub fn client(request: &Request) -> Option<IpAddr> {
+    let all = request.headers.iter().rfind(|(name, _)| name == "x-forwarded-for")?;
+    let address: IpAddr = all.1.rsplit(',').next()?.trim().parse().ok()?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::portal::http::Method;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Request::new(Method::Get, "/qemu-web-desktop/", headers, Vec::new())
+    }
+
+    fn origin(host: &str, public_url: Option<&str>) -> Option<String> {
+        let names = own_names("desk", "127.0.1.1 desk.example.org desk # here\n192.0.2.1 other\n");
+        Site::of(&request(&[("host", host)]), public_url, &names).ok().map(|site| site.origin)
+    }
+
+    #[test]
+    fn own_names_and_addresses_pass() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1", "[::1]:8080", "desk", "DESK.example.org", "192.0.2.7"]
+        {
+            assert_eq!(origin(host, None), Some(format!("http://{}", host.to_ascii_lowercase())), "{host}");
+        }
+        assert_eq!(origin("localhost:80", None).unwrap(), "http://localhost");
+    }
+
+    #[test]
+    fn a_foreign_name_is_refused() {
+        for host in [
+            "",
+            "evil.example",
+            "desk.evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "other",
+            "localhost:x",
+            "localhost:",
+            "localhost:99999",
+            "user@localhost",
+            "localhost/x",
+            "[localhost]",
+            "::1",
+        ] {
+            assert_eq!(origin(host, None), None, "{host}");
+        }
+        assert!(Site::of(&request(&[]), None, &[]).is_err());
+        assert!(Site::of(&request(&[("host", "localhost"), ("host", "evil.example")]), None, &[]).is_err());
+    }
+
+    #[test]
+    fn with_public_url_nothing_else_passes() {
+        let url = Some("https://Desktops.example.org");
+        assert_eq!(origin("desktops.example.org", url).unwrap(), "https://desktops.example.org");
+        assert_eq!(origin("desktops.example.org:443", url).unwrap(), "https://desktops.example.org");
+        assert_eq!(origin("localhost", url), None);
+        assert_eq!(origin("desktops.example.org:8443", url), None);
+    }
+
+    #[test]
+    fn only_the_last_forwarded_address_is_believed() {
+        let client = |v| client(&request(&[("x-forwarded-for", v)]));
+        assert!(client("192.0.2.1, 127.0.0.1").unwrap().is_loopback());
+        assert!(!client("127.0.0.1, 192.0.2.1").unwrap().is_loopback());
+        assert!(client("::ffff:127.0.0.9").unwrap().is_loopback());
+        assert_eq!(client("127.0.0.1, unknown"), None);
+        assert_eq!(super::client(&request(&[])), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! What the portal's tests share: a folder of their own, and a launcher at the other end of a socket
+//! pair that speaks the real interface.
+
+use super::App;
+use super::launcher::Launcher;
+use crate::bus::{Asker, Machine, NewSession, Session, Share, Status};
+use crate::model::{Problem, Word};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A folder that is removed with the value.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("qwd-portal-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file anew, as editors and package managers do.
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let fresh = path.with_extension("fresh");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(fresh, path).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running session.
+pub(super) fn a_session(id: &str, owner: &str) -> Session {
+    Session {
+        id: id.into(),
+        owner: owner.into(),
+        machine: "Debian 12 (desktop).qcow2".into(),
+        state: "running".into(),
+        message: String::new(),
+        cpus: 1,
+        memory_bytes: 1 << 30,
+        created_at: 1_000_000,
+        expires_at: 1_086_400,
+        extendable_until: 1_345_600,
+        accel: "kvm".into(),
+        network: "user".into(),
+        notes: Vec::new(),
+    }
+}
+
+/// What the stand-in launcher knows.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) sessions: Vec<Session>,
+    pub(super) shares: Vec<Share>,
+    pub(super) machines: Vec<Machine>,
+    /// Refuses the next creation.
+    pub(super) refusal: Option<Problem>,
+    pub(super) created: Vec<(Asker, NewSession)>,
+}
+
+struct Fake(Arc<Mutex<World>>);
+
+impl Fake {
+    fn find(&self, asker: &Asker, id: &str) -> Result<Session, Problem> {
+        let world = self.0.lock().unwrap();
+        let found = world.sessions.iter().find(|s| s.id == id && (asker.admin || s.owner == asker.name));
+        found.cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))
+    }
+
+    fn change(&self, asker: &Asker, id: &str, change: impl Fn(&mut Session)) -> Result<Session, Problem> {
+        self.find(asker, id)?;
+        let mut world = self.0.lock().unwrap();
+        let session = world.sessions.iter_mut().find(|s| s.id == id).unwrap();
+        change(session);
+        Ok(session.clone())
+    }
+}
+
+#[zbus::interface(name = "org.qemuwebdesktop.Launcher1")]
+impl Fake {
+    fn create(&self, asker: Asker, wanted: NewSession) -> Result<Session, Problem> {
+        let mut world = self.0.lock().unwrap();
+        if let Some(refusal) = world.refusal.take() {
+            return Err(refusal);
+        }
+        world.created.push((asker.clone(), wanted.clone()));
+        let session =
+            Session { machine: wanted.machine, state: "starting".into(), ..a_session("newsessabc", &asker.name) };
+        world.sessions.push(session.clone());
+        Ok(session)
+    }
+
+    fn list(&self, asker: Asker, all: bool) -> Result<Vec<Session>, Problem> {
+        let world = self.0.lock().unwrap();
+        Ok(world.sessions.iter().filter(|s| (all && asker.admin) || s.owner == asker.name).cloned().collect())
+    }
+
+    fn get(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
+        self.find(&asker, id)
+    }
+
+    fn wait(&self, asker: Asker, id: &str, _state: &str, _seconds: u32) -> Result<Session, Problem> {
+        self.find(&asker, id)
+    }
+
+    fn stop(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
+        self.change(&asker, id, |s| s.state = "stopping".into())
+    }
+
+    fn extend(&self, asker: Asker, id: &str, seconds: u64) -> Result<Session, Problem> {
+        self.change(&asker, id, |s| s.expires_at += seconds)
+    }
+
+    fn share(&self, asker: Asker, id: &str, role: &str, seconds: u64) -> Result<(Share, String), Problem> {
+        self.find(&asker, id)?;
+        let expires_at = if seconds == 0 { 0 } else { 1_000_000 + seconds };
+        let share = Share { id: "share1".into(), role: role.into(), created_at: 1_000_000, expires_at };
+        self.0.lock().unwrap().shares.push(share.clone());
+        Ok((share, "s".repeat(43)))
+    }
+
+    fn shares(&self, asker: Asker, id: &str) -> Result<Vec<Share>, Problem> {
+        self.find(&asker, id)?;
+        Ok(self.0.lock().unwrap().shares.clone())
+    }
+
+    fn unshare(&self, asker: Asker, id: &str, share: &str) -> Result<(), Problem> {
+        self.find(&asker, id)?;
+        self.0.lock().unwrap().shares.retain(|s| s.id != share);
+        Ok(())
+    }
+
+    fn ticket(&self, asker: Asker, id: &str, _role: &str) -> Result<String, Problem> {
+        self.find(&asker, id).map(|_| "t".repeat(43))
+    }
+
+    fn join(&self, secret: &str) -> Result<(Session, String, String), Problem> {
+        if secret != "s".repeat(43) {
+            return Err(Problem::new(Word::BadTicket, "This link is not valid any more."));
+        }
+        Ok((a_session("abcdefghjk", "alice"), "view".into(), "t".repeat(43)))
+    }
+
+    fn machines(&self, _asker: Asker) -> Result<Vec<Machine>, Problem> {
+        Ok(self.0.lock().unwrap().machines.clone())
+    }
+
+    fn status(&self, _asker: Asker) -> Result<Status, Problem> {
+        Ok(Status { version: "1".into(), sessions_max: 10, ..Status::default() })
+    }
+}
+
+/// A portal with its folder and the launcher's world. Every connection the portal makes is a new one.
+pub(super) struct Bench {
+    pub(super) root: Scratch,
+    pub(super) world: Arc<Mutex<World>>,
+    pub(super) app: App,
+    pub(super) connections: Arc<Mutex<Vec<zbus::blocking::Connection>>>,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let root = Scratch::new();
+        let world = Arc::new(Mutex::new(World {
+            machines: vec![
+                a_machine("Debian 12 (desktop).qcow2", "Debian 12 with Xfce", ""),
+                a_machine("slax.iso", "Slax, a small live system", ""),
+                a_machine("win11.qcow2", "Windows 11", "Its image is missing: run 'sudo qwdctl download win11.qcow2'."),
+            ],
+            ..World::default()
+        }));
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let (for_launcher, servers) = (Arc::clone(&world), Arc::clone(&connections));
+        let launcher = Launcher::by(Arc::new(move || connect(&for_launcher, &servers)));
+        let app = App::new(root.path(), &root.path().join("state"), launcher).unwrap();
+        Self { root, world, app, connections }
+    }
+}
+
+fn connect(
+    world: &Arc<Mutex<World>>,
+    servers: &Arc<Mutex<Vec<zbus::blocking::Connection>>>,
+) -> zbus::Result<zbus::blocking::Connection> {
+    use zbus::blocking::connection::Builder;
+    let (ours, theirs) = UnixStream::pair()?;
+    let fake = Fake(Arc::clone(world));
+    let server = std::thread::spawn(move || {
+        let guid = zbus::Guid::generate();
+        Builder::unix_stream(theirs).server(guid)?.p2p().serve_at(crate::bus::PATH, fake)?.build()
+    });
+    let client = Builder::unix_stream(ours).p2p().build()?;
+    servers.lock().unwrap().push(server.join().expect("the stand-in launcher starts")?);
+    Ok(client)
+}
+
+fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
+    Machine { name: name.into(), description: description.into(), problem: problem.into(), image_bytes: 3 << 29 }
+}

@@ -1,0 +1,223 @@
+//! The pages, by forms and links alone.
+
+use super::{Browser, header, text};
+use crate::model::{Problem, Word};
+use crate::portal::testing::{Bench, a_session};
+
+const WISH: [(&str, &str); 6] =
+    [("machine", "slax.iso"), ("cpus", "2"), ("memory", "2G"), ("lifetime", "12h"), ("name", "alice"), ("terms", "on")];
+
+fn wish<'a>(csrf: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut fields: Vec<(&str, &str)> =
+        WISH.into_iter().filter(|(n, _)| !changes.iter().any(|(c, _)| c == n)).collect();
+    fields.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+    fields.push(("csrf", csrf));
+    fields
+}
+
+#[test]
+fn a_form_starts_a_session_and_signs_in() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/");
+    let reply = browser.post("/sessions", &wish(&csrf, &[]));
+    assert_eq!((reply.status, header(&reply, "Location")), (303, Some("/qemu-web-desktop/sessions/newsessabc")));
+    let (asker, wanted) = bench.world.lock().unwrap().created[0].clone();
+    assert_eq!((asker.name.as_str(), asker.admin, wanted.machine.as_str()), ("alice", false, "slax.iso"));
+    assert_eq!((wanted.cpus, wanted.memory_bytes, wanted.lifetime_seconds, wanted.force), (2, 2 << 30, 43_200, false));
+    let page = text(&browser.get("/sessions/newsessabc"));
+    assert!(page.contains("Starting") && page.contains("http-equiv=\"refresh\""));
+    assert!(text(&browser.get("/")).contains("Your sessions"));
+}
+
+#[test]
+fn without_consent_nothing_starts_and_the_form_keeps_what_was_typed() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/");
+    let reply = browser.post("/sessions", &wish(&csrf, &[("terms", "")]));
+    let page = text(&reply);
+    assert_eq!(reply.status, 400);
+    assert!(page.contains("tick the box") && page.contains("value=\"alice\""));
+    assert!(page.contains("value=\"slax.iso\" required checked") && page.contains("value=\"2G\" selected"));
+    assert!(bench.world.lock().unwrap().created.is_empty());
+}
+
+#[test]
+fn bad_fields_bring_the_form_back_with_a_sentence() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/");
+    let long = "a".repeat(10_000);
+    for (field, bad) in [
+        ("name", "../alice"),
+        ("name", &long),
+        ("cpus", "99999999999999999999"),
+        ("cpus", "-1"),
+        ("memory", "1X"),
+        ("lifetime", "forever"),
+    ] {
+        let reply = browser.post("/sessions", &wish(&csrf, &[(field, bad)]));
+        assert_eq!(reply.status, 400, "{field}");
+        assert!(text(&reply).contains("class=\"error\""), "{field}");
+    }
+    assert_eq!(browser.post("/sessions", &wish(&csrf, &[("machine", "/etc/passwd")])).status, 404);
+    assert_eq!(browser.post("/sessions", &wish(&csrf, &[("name", "a\nb")])).status, 400);
+    assert!(bench.world.lock().unwrap().created.is_empty());
+}
+
+#[test]
+fn a_limit_is_told_on_the_form() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/");
+    bench.world.lock().unwrap().refusal = Some(Problem::new(Word::LimitReached, "All <10> places are taken."));
+    let reply = browser.post("/sessions", &wish(&csrf, &[]));
+    assert_eq!(reply.status, 409);
+    assert!(text(&reply).contains("All &#60;10&#62; places are taken."));
+    assert!(browser.cookie("qwd").is_none());
+}
+
+#[test]
+fn a_form_without_its_token_does_nothing() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let foreign = Browser::of(&bench, "bob").csrf("/");
+    let before_sign_in = Browser::new(&bench).csrf("/");
+    for token in ["", "x", foreign.as_str(), before_sign_in.as_str()] {
+        assert_eq!(alice.post("/sessions/abcdefghjk/stop", &[("csrf", token)]).status, 403, "{token}");
+    }
+    let csrf = alice.csrf("/sessions/abcdefghjk");
+    let plain = alice.send(
+        super::Method::Post,
+        "/sessions/abcdefghjk/stop",
+        &[("content-type", "text/plain")],
+        &format!("csrf={csrf}"),
+    );
+    assert_eq!(plain.status, 415);
+    assert_eq!(bench.world.lock().unwrap().sessions[0].state, "running");
+    assert_eq!(alice.post("/sessions/abcdefghjk/stop", &[("csrf", &csrf)]).status, 303);
+    assert_eq!(bench.world.lock().unwrap().sessions[0].state, "stopping");
+}
+
+#[test]
+fn a_session_is_extended_by_what_is_offered() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let csrf = alice.csrf("/sessions/abcdefghjk");
+    assert_eq!(alice.post("/sessions/abcdefghjk/extend", &[("csrf", &csrf), ("seconds", "3600")]).status, 303);
+    assert_eq!(bench.world.lock().unwrap().sessions[0].expires_at, 1_090_000);
+    for bad in ["0", "-1", "1e3", "99999999999999999999", ""] {
+        assert_eq!(
+            alice.post("/sessions/abcdefghjk/extend", &[("csrf", &csrf), ("seconds", bad)]).status,
+            400,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_share_link_is_shown_once_and_can_be_revoked() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let csrf = alice.csrf("/sessions/abcdefghjk");
+    let link = format!("http://localhost/qemu-web-desktop/join#{}", "s".repeat(43));
+    let made = alice.post("/sessions/abcdefghjk/shares", &[("csrf", &csrf), ("role", "view"), ("seconds", "0")]);
+    assert!(text(&made).contains(&link));
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    assert!(!page.contains(&"s".repeat(43)) && page.contains("shares/share1/revoke"));
+    assert_eq!(alice.post("/sessions/abcdefghjk/shares/share1/revoke", &[("csrf", &csrf)]).status, 303);
+    assert!(!text(&alice.get("/sessions/abcdefghjk")).contains("share1"));
+    assert_eq!(alice.post("/sessions/abcdefghjk/shares", &[("csrf", &csrf), ("role", "root")]).status, 400);
+}
+
+#[test]
+fn a_session_that_failed_says_why_and_starts_again() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let mut failed = a_session("abcdefghjk", "alice");
+    (failed.state, failed.message) = ("failed".into(), "The machine ran out of memory.".into());
+    bench.world.lock().unwrap().sessions.push(failed);
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    assert!(page.contains("The machine ran out of memory."));
+    assert!(page.contains("?machine=Debian%2012%20%28desktop%29.qcow2&amp;cpus=1&amp;memory=1G&amp;lifetime=1d"));
+    assert!(!page.contains("/screen\""));
+}
+
+#[test]
+fn signing_in_rotates_the_cookie_and_signing_out_ends_it() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let first = alice.cookie("qwd").unwrap().clone();
+    let csrf = alice.csrf("/");
+    alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
+    assert_ne!(*alice.cookie("qwd").unwrap(), first);
+    for old in [first, alice.cookie("qwd").unwrap().clone()] {
+        let csrf = alice.csrf("/");
+        if alice.cookie("qwd") == Some(&old) {
+            assert_eq!(alice.post("/sign-out", &[("csrf", &csrf)]).status, 303);
+        }
+        let mut thief = Browser::new(&bench);
+        thief.set("cookie", &format!("qwd={old}"));
+        assert_eq!(thief.get("/sessions").status, 401);
+    }
+}
+
+#[test]
+fn signing_in_leads_back_to_the_session_only() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/sessions/abcdefghjk");
+    for (session, place) in [
+        ("abcdefghjk", "/qemu-web-desktop/sessions/abcdefghjk"),
+        ("//evil.example", "/qemu-web-desktop/sessions"),
+        ("../help", "/qemu-web-desktop/sessions"),
+    ] {
+        let mut browser = Browser { cookies: browser.cookies.clone(), ..Browser::new(&bench) };
+        let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("session", session)]);
+        assert_eq!(header(&reply, "Location"), Some(place), "{session}");
+    }
+}
+
+#[test]
+fn what_the_guest_or_the_catalogue_says_is_text() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let evil = "<script>alert(1)</script>\"'";
+    let mut session = a_session("abcdefghjk", "alice");
+    (session.machine, session.message) = (evil.into(), evil.into());
+    session.notes = vec![evil.into()];
+    {
+        let mut world = bench.world.lock().unwrap();
+        world.sessions.push(session);
+        (world.machines[0].description, world.machines[2].problem) = (evil.into(), evil.into());
+    }
+    for path in
+        ["/", "/sessions", "/sessions/abcdefghjk", "/sessions/abcdefghjk/screen", "/?machine=%3Cscript%3E&name=%22%3E"]
+    {
+        let page = text(&alice.get(path));
+        assert!(!page.contains("<script>alert") && !page.contains("\"'") && !page.contains("\">\""), "{path}");
+    }
+}
+
+#[test]
+fn an_empty_catalogue_names_the_command() {
+    let bench = Bench::new();
+    bench.world.lock().unwrap().machines.clear();
+    let page = text(&Browser::new(&bench).get("/"));
+    assert!(page.contains("sudo qwdctl download") && page.contains("/etc/qemu-web-desktop/machines.conf"));
+}
+
+#[test]
+fn a_broken_connection_to_the_launcher_is_made_anew() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    assert_eq!(alice.get("/").status, 200);
+    for server in bench.connections.lock().unwrap().drain(..) {
+        server.close().unwrap();
+    }
+    assert_eq!(alice.get("/").status, 200);
+}
