@@ -13,7 +13,7 @@ pub fn expiry(id: &SessionId, seconds: u64) -> Properties {
         // The timer goes with its session, however that ends.
         ("BindsTo", Value::from(vec![unit.clone()])),
         ("After", Value::from(vec![unit])),
-        ("OnActiveSec", super::micros(seconds)),
+        ("TimersMonotonic", Value::from(vec![("OnActiveSec", seconds.saturating_mul(1_000_000))])),
         ("AccuracyUSec", super::micros(1)),
         ("RemainAfterElapse", false.into()),
     ]
