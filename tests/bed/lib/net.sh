@@ -61,14 +61,13 @@ net_on() {
     # It writes a byte when it is ready, and closes the pipe if it dies.
     [ "$(timeout 20 head -c1 "$dir/slirp.ready")" = 1 ] || die "$(cat "$dir/slirp.log")"
     rm -f "$dir/slirp.ready"
-    echo nameserver 10.0.2.3 >"$dir/resolv.conf"
-    enter "$name" sh -c 'rm -f /etc/resolv.conf; cat >/etc/resolv.conf' <"$dir/resolv.conf"
+    echo nameserver 10.0.2.3 | enter "$name" sh -c 'cat >/etc/resolv.conf'
 }
 
 net_off() {
     local name=$1
     kill_recorded "$(bed_dir "$name")/run/slirp"
-    enter "$name" rm -f /etc/resolv.conf
+    enter "$name" sh -c ': >/etc/resolv.conf'
 }
 
 ### Forwarded ports

@@ -13,6 +13,8 @@ qemu_root() {
         mount --bind "$2" "$1/srv"
         mount --bind "$3" "$1/mnt"
         for dir in dev proc; do mount --rbind "/$dir" "$1/$dir"; done
+        # User-mode network asks the resolver named there.
+        mount --bind "$(realpath /etc/resolv.conf)" "$1/etc/resolv.conf"
         root=$1
         shift 3
         exec chroot "$root" "$@"' sh "$root" "$@"

@@ -1,9 +1,14 @@
 # shellcheck shell=bash
 # Cached root directories, one per suite, flavour and content of the package lists.
 
-# Packages of a flavour: "base" is the lists base and SUITE; another flavour adds its own list.
+# Packages of a flavour: "base" is the lists base and SUITE; another flavour adds its own list,
+# but for the desktop, which is a machine of another kind.
 package_files() {
     local suite=$1 flavour=$2
+    if [ "$flavour" = desktop ]; then
+        echo "$HERE/packages/desktop"
+        return
+    fi
     echo "$HERE/packages/base" "$HERE/packages/$suite"
     if [ "$flavour" != base ]; then
         [ -e "$HERE/packages/$flavour" ] || die "no package list packages/$flavour"
@@ -17,12 +22,18 @@ customizers() {
     case $1 in vm | desktop) echo "$HERE/customize-$1" ;; esac
 }
 
+# Options for dpkg that a flavour has, if any.
+dpkg_options() {
+    local file=$HERE/packages/$1.dpkg
+    [ ! -e "$file" ] || echo "$file"
+}
+
 # The key: whatever decides the content of a root.
 root_key() {
     local files
     files=$(package_files "$@") || exit 1
     # shellcheck disable=SC2046,SC2086 # lists of files without blanks
-    { words $files | sort && cat $(customizers "$2"); } | sha256sum | cut -c1-12
+    { words $files | sort && cat $(customizers "$2") $(dpkg_options "$2"); } | sha256sum | cut -c1-12
 }
 
 root_dir() { echo "$CACHE/roots/$1-$2-$(root_key "$1" "$2")"; }
@@ -54,15 +65,16 @@ make_root() {
 
 # bootstrap SUITE FLAVOUR DIR PACKAGES
 bootstrap() {
-    local suite=$1 flavour=$2 dir=$3 packages=$4 program hooks=()
-    for program in $(customizers "$flavour"); do
-        hooks+=("--customize-hook='$program' \"\$1\" $suite $flavour")
+    local suite=$1 flavour=$2 dir=$3 packages=$4 file options=()
+    for file in $(customizers "$flavour"); do
+        options+=("--customize-hook='$file' \"\$1\" $suite $flavour")
     done
+    for file in $(dpkg_options "$flavour"); do options+=("--dpkgopt=$file"); done
     apt_options >"$dir.apt.conf" || return 1
     sources "$suite" >"$dir.list" || return 1
     nice mmdebstrap --variant=minbase --include="$packages" \
         --aptopt="$dir.apt.conf" --keyring="$KEYRING" --dpkgopt=force-unsafe-io \
-        "${hooks[@]}" \
+        "${options[@]}" \
         "$suite" "$dir" "$dir.list" || return 1
     rm -f "$dir.apt.conf" "$dir.list"
 }
