@@ -19,12 +19,11 @@ pkgdata = $(datadir)/qemu-web-desktop
 completions = $(datadir)/bash-completion/completions
 units = $(wildcard units/*.service units/*.socket units/*.timer units/*.slice)
 manpages = $(wildcard man/*.[1-8])
-shell = $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell' --include='*' tests .ci debian 2>/dev/null | grep -v '/debian/qemu-web-desktop/')
 
 all:
 	$(CARGO) build --locked --profile $(PROFILE)
 	@# The completion comes out of the program itself.
-	-$(out)/qwdctl completion bash >$(out)/qwdctl.bash
+	$(out)/qwdctl completion bash >$(out)/qwdctl.bash
 
 install:
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(pkglibexec) $(DESTDIR)$(unitdir) $(DESTDIR)$(pkgdata)/static
@@ -73,15 +72,15 @@ deb:
 	tests/package/build-deb
 
 lint:
-	tests/package/lint $(shell)
+	tests/lint.sh
 
 deps:
 	tests/bed/deps.sh
 
-demo:
+demo: deps
 	tests/demo.sh
 
-check:
+check: deps
 	tests/check.sh
 
 .PHONY: all install uninstall deb lint deps demo check

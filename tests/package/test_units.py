@@ -1,0 +1,171 @@
+"""The files of the package, read without installing them: units, bus policy, Apache, maintainer scripts."""
+
+import configparser
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+UNITS = TREE / "units"
+SERVICES = sorted(UNITS.glob("*.service"))
+NAME = "org.qemuwebdesktop.Launcher1"
+
+
+def lines(path, section):
+    """The assignments of a unit's section, in order; comments left out."""
+    found, current = [], None
+    for line in path.read_text().splitlines():
+        if line.startswith("["):
+            current = line.strip("[]")
+        elif "=" in line and not line.startswith("#") and current == section:
+            found.append(tuple(line.split("=", 1)))
+    return found
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda p: p.name)
+def test_every_service_is_exposed_to_less_than_two_of_ten(unit, tmp_path):
+    copy = tmp_path / unit.name.replace("@.", "@instance.")
+    copy.write_text(unit.read_text().replace("/usr/libexec/qemu-web-desktop/qwd-", "/bin/true #"))
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", copy],
+                          text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout.splitlines()[-1:] + done.stderr.splitlines()[-3:]
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda p: p.name)
+def test_every_service_is_shut_in(unit):
+    service = lines(unit, "Service")
+    said = dict(service)
+    for key in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "ProtectKernelTunables", "ProtectControlGroups",
+                "RestrictNamespaces", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute"):
+        assert said.get(key) == "yes", key
+    assert said["IPAddressDeny"] == "any"
+    assert ("SystemCallFilter", "@system-service") in service
+    assert "AF_INET" not in said["RestrictAddressFamilies"]
+    # Root has no power but the one to pass over file modes, and that only where there is a reason.
+    assert said["CapabilityBoundingSet"] in ("", "CAP_DAC_OVERRIDE")
+
+
+def test_what_faces_the_network_is_not_root_and_starts_nothing():
+    for name in ("portal", "display"):
+        said = dict(lines(UNITS / f"qwd-{name}.service", "Service"))
+        assert said["User"] in ("_qemu-web-desktop", "_qwd-display")
+        assert said["NoExecPaths"] == "/"
+        assert said["CapabilityBoundingSet"] == ""
+        assert said["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda p: p.name)
+def test_no_unit_claims_the_common_directory(unit):
+    assert ("RuntimeDirectory", "qemu-web-desktop") not in lines(unit, "Service")
+
+
+def test_only_the_web_server_reaches_the_sockets():
+    for name in ("portal", "display"):
+        said = dict(lines(UNITS / f"qwd-{name}.socket", "Socket"))
+        assert said["ListenStream"] == f"/run/qemu-web-desktop/{name}.sock"
+        assert (said["SocketUser"], said["SocketGroup"], said["SocketMode"]) == ("root", "www-data", "0660")
+
+
+def test_every_program_that_a_unit_starts_is_built():
+    for unit in SERVICES:
+        program = dict(lines(unit, "Service"))["ExecStart"].split()[0]
+        assert program.startswith("/usr/libexec/qemu-web-desktop/")
+        assert (TREE / "src/bin" / f"{Path(program).name}.rs").exists(), program
+
+
+# The bus
+
+def methods_in_source():
+    text = (TREE / "src/bus/launcher.rs").read_text()
+    snake = re.findall(r"^    fn (\w+)\(", text.replace("#[zbus(signal)]\n    fn", "#[signal]"), re.M)
+    return {"".join(part.title() for part in name.split("_")) for name in snake}
+
+
+def interface():
+    root = ElementTree.parse(UNITS / f"dbus/{NAME}.xml").getroot()
+    return root.find(f"./interface[@name='{NAME}']")
+
+
+def policies():
+    root = ElementTree.parse(UNITS / f"dbus/{NAME}.conf").getroot()
+    return {tuple(sorted(p.attrib.items()))[0]: p for p in root.findall("policy")}
+
+
+def members(policy):
+    return {rule.get("send_member") for rule in policy.findall("allow") if rule.get("send_interface") == NAME}
+
+
+def test_the_interface_file_names_the_methods_there_are():
+    assert {m.get("name") for m in interface().findall("method")} == methods_in_source()
+
+
+def test_the_policy_allows_each_user_just_their_methods():
+    everything = methods_in_source()
+    held_back = {"Redeem", "Recheck", "Examine", "Sweep"}
+    allowed = policies()
+    assert members(allowed["user", "_qemu-web-desktop"]) == everything - held_back
+    assert members(allowed["group", "qwd-users"]) == everything - held_back
+    assert members(allowed["user", "_qwd-display"]) == {"Redeem", "Recheck"}
+
+
+def test_nobody_else_may_call_and_only_root_may_own():
+    allowed = policies()
+    assert [r.attrib for r in allowed["context", "default"]] == [{"send_destination": NAME}]
+    assert allowed["context", "default"][0].tag == "deny"
+    owners = [who for who, policy in allowed.items() if any(r.get("own") for r in policy)]
+    assert owners == [("user", "root")]
+
+
+def test_the_bus_starts_the_launcher_by_its_unit():
+    file = configparser.ConfigParser()
+    file.read(UNITS / f"dbus/{NAME}.service")
+    assert file["D-BUS Service"]["Name"] == NAME
+    assert file["D-BUS Service"]["SystemdService"] == "qwd-launcher.service"
+    assert dict(lines(UNITS / "qwd-launcher.service", "Service"))["BusName"] == NAME
+
+
+# Apache
+
+def test_apache_takes_no_forwarding_header_from_a_client():
+    text = (TREE / "apache/qemu-web-desktop.conf").read_text()
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Server", "Forwarded", "X-Remote-User",
+                   "Remote-User"):
+        assert re.search(rf"RequestHeader unset {header}$", text, re.M), header
+    assert 'RequestHeader set X-Forwarded-Proto "expr=%{REQUEST_SCHEME}"' in text
+    # "early" would take them from the other sites of this server as well.
+    assert " early" not in text
+
+
+def test_apache_keeps_no_idle_connection_to_the_portal():
+    text = (TREE / "apache/qemu-web-desktop.conf").read_text()
+    assert all("disablereuse=on" in line for line in text.splitlines() if "ProxyPass " in line and "unix:" in line)
+
+
+def test_apaches_process_model_is_not_touched():
+    scripts = "".join(p.read_text() for p in (TREE / "debian").glob("qemu-web-desktop.p*"))
+    assert not re.search(r"mpm|apache2_switch", scripts)
+
+
+# The package
+
+def test_versions_agree():
+    crate = re.search(r'^version = "(.*)"', (TREE / "Cargo.toml").read_text(), re.M)[1]
+    package = re.search(r"\((.*)\)", (TREE / "debian/changelog").read_text())[1]
+    assert crate == package
+
+
+def test_an_upgrade_stops_no_session():
+    rules = (TREE / "debian/rules").read_text()
+    for line in rules.splitlines():
+        if "dh_installsystemd" in line and ".slice" in line:
+            pytest.fail(line)
+    prerm = (TREE / "debian/qemu-web-desktop.prerm").read_text()
+    assert prerm.index('"$1" = remove') < prerm.index("qwd-sessions.slice")
+
+
+def test_the_machines_file_is_not_a_conffile():
+    """Every site has changed it: an upgrade would ask, and a removed comment is no reason to."""
+    assert "/usr/share/qemu-web-desktop/" in (TREE / "debian/rules").read_text().split("machines.conf")[-1]
