@@ -1,0 +1,60 @@
+// What the page asks of the portal.
+
+const page = document.documentElement.dataset;
+
+/** A request that did not succeed. `status` 0: nobody answered. */
+export class Refused extends Error {
+  constructor(status, word, message) {
+    super(message);
+    this.status = status;
+    this.word = word;
+  }
+
+  /** The server may think otherwise in a moment. */
+  get passes() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+async function call(method, path, body) {
+  const headers = { Accept: 'application/json' };
+  if (body) {
+    headers['Content-Type'] = 'application/json';
+    headers['X-CSRF-Token'] = page.csrf;
+  }
+  const options = { method, headers, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(75000) };
+  let answer;
+  try {
+    answer = await fetch(`${page.base}/api/v1/${path}`, body ? { ...options, body: JSON.stringify(body) } : options);
+  } catch {
+    throw new Refused(0, 'unreachable', 'The server does not answer.');
+  }
+  const data = await answer.json().catch(() => ({}));
+  if (!answer.ok) {
+    throw new Refused(answer.status, data.error ?? '', data.message ?? `The server answered with error ${answer.status}.`);
+  }
+  return data;
+}
+
+/** The session, as the API shows it to its owner. */
+export function session() {
+  return call('GET', `sessions/${encodeURIComponent(page.session)}`);
+}
+
+/** Whether this page came from a share link. */
+export const isGuest = page.session === '';
+
+/** A fresh ticket: `{ticket, role}`, for a guest with `machine`. */
+export async function ticket() {
+  if (!isGuest) {
+    const answer = await call('POST', `sessions/${encodeURIComponent(page.session)}/tickets`, { role: page.role });
+    return { ticket: answer.ticket, role: page.role };
+  }
+  // A fragment never travels; this is the one place that reads it.
+  const secret = location.hash.slice(1);
+  if (!secret) {
+    throw new Refused(403, 'bad_ticket', 'This link is not complete: copy it whole, with all that stands after the #.');
+  }
+  const answer = await call('POST', 'join', { secret });
+  return { ticket: answer.ticket, role: answer.role, machine: answer.session?.machine ?? answer.machine };
+}

@@ -1,0 +1,48 @@
+// Shows the connection's state: in words, in the title, and for tests in <html data-state>.
+
+const page = document.documentElement.dataset;
+const WORDS = { connecting: 'connecting', connected: '', lost: 'connection lost', ended: 'ended' };
+const byId = (id) => document.getElementById(id);
+
+/** Keeps the last picture, dimmed, behind the message. */
+function keepPicture(canvas) {
+  const still = byId('still');
+  if (canvas?.width && canvas.height) {
+    still.width = canvas.width;
+    still.height = canvas.height;
+    still.getContext('2d').drawImage(canvas, 0, 0);
+    still.hidden = false;
+  }
+}
+
+function show({ state, title, text }) {
+  page.state = state;
+  byId('title').textContent = title;
+  byId('text').textContent = text;
+  byId('text').hidden = !text;
+  byId('word').textContent = WORDS[state];
+  byId('message').hidden = state === 'connected';
+  byId('again').hidden = state !== 'lost';
+  byId('leave').hidden = state !== 'ended' && state !== 'lost';
+  if (page.machine) {
+    byId('machine').textContent = page.machine;
+  }
+  const name = page.machine || 'Shared screen';
+  document.title = WORDS[state] ? `${name} – ${WORDS[state]}` : name;
+}
+
+export function setUpState(connection) {
+  let canvas = null;
+  connection.addEventListener('state', (event) => show(event.detail));
+  connection.addEventListener('open', () => {
+    byId('still').hidden = true;
+    canvas = document.querySelector('#screen canvas');
+    // Whoever is at the bar stays there.
+    if (document.activeElement === document.body) {
+      connection.rfb.focus();
+    }
+  });
+  // noVNC has taken its canvas away already, but not what is on it.
+  connection.addEventListener('close', () => keepPicture(canvas));
+  byId('again').addEventListener('click', () => connection.now());
+}

@@ -1,0 +1,19 @@
+// The screen's page: puts its parts together. Each part is a module of its own; the connection is
+// what they share. Nothing is global but the state, in <html data-state>.
+
+import { setUpBar } from './screen-bar.js';
+import { setUpClipboard } from './screen-clipboard.js';
+import { Connection } from './screen-connection.js';
+import { setUpKeys } from './screen-keys.js';
+import { setUpSize } from './screen-size.js';
+import { setUpState } from './screen-state.js';
+import { setUpTyping } from './screen-typing.js';
+
+const connection = new Connection(document.getElementById('screen'));
+setUpState(connection);
+setUpBar(connection);
+setUpSize(connection);
+setUpKeys(connection);
+setUpTyping(connection);
+setUpClipboard(connection);
+connection.run();
