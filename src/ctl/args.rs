@@ -23,6 +23,14 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Fetch the images of machines.conf, or of the machines named, if they are not there or have changed.
+    Download {
+        /// Only these machines.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Read machines.conf again and have all images examined.
+    Refresh,
     /// List the machines and whether they can be started.
     Machines,
     /// Start a session and print its id and address.

@@ -6,6 +6,8 @@
 mod args;
 mod client;
 mod config;
+mod download;
+mod examine;
 mod machines;
 mod out;
 mod sessions;
@@ -41,6 +43,8 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Extend { id, time } => sessions::extend(args, id, *time)?,
         Command::Stop(wanted) => return stop::stop(args, wanted),
         Command::Share(wanted) => shares::share(args, wanted)?,
+        Command::Download { names } => return download::download(args, names),
+        Command::Refresh => return download::refresh(args),
         Command::Machines => machines::machines(args)?,
         Command::Status => return status::status(args),
         Command::Config => config::config(args)?,

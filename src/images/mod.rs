@@ -1,10 +1,11 @@
-//! Machine images: where they lie and what they are.
+//! Machine images: where they lie, what they are, and how they are fetched.
 //!
 //! What an image is, is found out by `qwd-inspect`, an unprivileged process in a sandbox, and told
 //! as one line of closed JSON that [`read_report`] does not trust. Decisions are pure ([`head`] for
 //! the first bytes, `judge` for QEMU's answers); only `inspect` and `place` touch files.
 
 mod facts;
+pub mod fetch;
 pub mod head;
 mod inspect;
 mod judge;

@@ -4,10 +4,11 @@ use qwd::bus::{Asker, Machine, NAME, NewSession, PATH, Session, Share, Status};
 use qwd::model::{Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// A folder of its own for each test, gone when the test is over.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -53,6 +54,26 @@ impl Outcome {
     }
 }
 
+/// The program under test. Images are examined by nobody, who must be able to reach `qwd-inspect` beside it.
+pub(crate) fn qwdctl() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_qwdctl"));
+        let open = |path: &Path| path.metadata().is_ok_and(|meta| meta.permissions().mode() & 1 == 1);
+        if built.ancestors().all(open) {
+            return built.to_owned();
+        }
+        let copies = std::env::temp_dir().join("qwdctl-under-test");
+        fs::create_dir_all(&copies).unwrap();
+        for program in [env!("CARGO_BIN_EXE_qwdctl"), env!("CARGO_BIN_EXE_qwd-inspect")] {
+            let name = Path::new(program).file_name().unwrap();
+            let new = copies.join(format!("{}-{}", std::process::id(), name.to_str().unwrap()));
+            fs::copy(program, &new).and_then(|_| fs::rename(&new, copies.join(name))).unwrap();
+        }
+        copies.join("qwdctl")
+    })
+}
+
 /// The bus, its launcher, and the files that qwdctl reads.
 pub(crate) struct Bed {
     pub(crate) root: Folder,
@@ -90,7 +111,7 @@ impl Bed {
 
     /// Runs qwdctl with a line of arguments.
     pub(crate) fn run(&self, line: &str) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qwdctl"));
+        let mut command = Command::new(qwdctl());
         command.arg("--root").arg(&self.root.0).args(line.split(' '));
         Outcome::of(command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address))
     }

@@ -1,4 +1,6 @@
 //! The real `qwdctl` against a launcher of our own making on a private bus.
 
 mod bed;
+mod download;
 mod sessions;
+mod web;

@@ -1,0 +1,137 @@
+//! `download`: fetches the images of the catalogue; `refresh`: has all that are there examined.
+
+use super::args::Args;
+use super::client::Client;
+use super::examine::examine;
+use super::machines::{self, catalogue, folder, settings};
+use super::out;
+use crate::config::{Catalogue, MachineEntry};
+use crate::images::fetch::{Fetched, Lock, Network, Proxies, fetch};
+use crate::model::{MachineName, Problem, Word};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    name: &'a MachineName,
+    /// `downloaded`, `current` or `failed`.
+    result: &'static str,
+    /// Size of the image in force that was fetched or checked; zero if it failed.
+    image_bytes: u64,
+    /// Why it failed; else empty.
+    message: String,
+}
+
+/// Fetches the machines named, or all that have an address. One failure does not stop the others.
+pub(super) fn download(args: &Args, names: &[String]) -> Result<u8, Problem> {
+    let settings = settings(&args.root)?;
+    let catalogue = catalogue(&args.root)?;
+    let wanted = wanted(&catalogue, names)?;
+    let folder = folder(&args.root, &settings);
+    let network = Network {
+        timeout: Duration::from_secs(settings.download.timeout.into()),
+        proxies: Proxies::from_env(&settings.download.service_proxy),
+    };
+    let _lock = Lock::take(&folder)?;
+    let outcomes: Vec<Outcome<'_>> = wanted.into_iter().map(|entry| one(args, &folder, entry, &network)).collect();
+    summary(args, &outcomes)
+}
+
+fn wanted<'a>(catalogue: &'a Catalogue, names: &[String]) -> Result<Vec<&'a MachineEntry>, Problem> {
+    if names.is_empty() {
+        return Ok(catalogue.machines.iter().filter(|entry| entry.url.is_some()).collect());
+    }
+    names.iter().map(|name| catalogued(catalogue, name)).collect()
+}
+
+fn catalogued<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a MachineEntry, Problem> {
+    let found = name.parse().ok().and_then(|name: MachineName| catalogue.get(&name));
+    found.ok_or_else(|| {
+        let name = name.escape_debug();
+        Problem::new(Word::NoSuchMachine, format!("There is no [{name}] in /etc/qemu-web-desktop/machines.conf."))
+    })
+}
+
+fn one<'a>(args: &Args, folder: &Path, entry: &'a MachineEntry, network: &Network) -> Outcome<'a> {
+    let bar = bar(&entry.name);
+    let mut progress = |done, total: Option<u64>| {
+        bar.set_length(total.unwrap_or(done));
+        bar.set_position(done);
+    };
+    let examined = |image: &Path| {
+        bar.set_message("examined");
+        examine(image)
+    };
+    let fetched = fetch(folder, entry, network, &examined, &mut progress);
+    bar.finish_and_clear();
+    let outcome = match fetched {
+        Ok(Fetched::New(size)) => told_launcher(&entry.name, size),
+        Ok(Fetched::Current(size)) => Outcome::good(&entry.name, "current", size),
+        Err(problem) => Outcome { name: &entry.name, result: "failed", image_bytes: 0, message: problem.message },
+    };
+    outcome.tell(args);
+    outcome
+}
+
+/// The launcher remembers what it finds out now, so that the first session need not wait for it. What
+/// it cannot tell now, it finds out then.
+fn told_launcher(name: &MachineName, size: u64) -> Outcome<'_> {
+    if let Ok(client) = Client::connect() {
+        let _ = client.launcher.examine(name.as_str());
+    }
+    Outcome::good(name, "downloaded", size)
+}
+
+impl<'a> Outcome<'a> {
+    fn good(name: &'a MachineName, result: &'static str, image_bytes: u64) -> Self {
+        Self { name, result, image_bytes, message: String::new() }
+    }
+
+    fn tell(&self, args: &Args) {
+        let line = match self.result {
+            "failed" => return out::complain(&format!("{}: {}", self.name, self.message)),
+            _ if args.json => return,
+            "current" => format!("{}: is up to date ({})", self.name, out::size(self.image_bytes)),
+            _ => format!("{}: downloaded ({})", self.name, out::size(self.image_bytes)),
+        };
+        // The download counts, whoever reads about it.
+        let _ = out::line(&line);
+    }
+}
+
+fn bar(name: &MachineName) -> ProgressBar {
+    const SHAPE: &str = "{prefix}  {wide_bar}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+    let style = ProgressStyle::with_template(SHAPE).expect("the shape of the bar is valid");
+    ProgressBar::new(0).with_style(style).with_prefix(name.to_string())
+}
+
+fn summary(args: &Args, outcomes: &[Outcome<'_>]) -> Result<u8, Problem> {
+    if args.json {
+        out::json(&outcomes)?;
+    } else if outcomes.is_empty() {
+        out::line("No machine in /etc/qemu-web-desktop/machines.conf has an address (url=) to be fetched from.")?;
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.result == "failed").count();
+    if failed == 0 {
+        return Ok(0);
+    }
+    out::complain(&format!(
+        "{failed} of {} machines could not be fetched; images that were there before stay in force.",
+        outcomes.len()
+    ));
+    Ok(1)
+}
+
+/// Has every image examined by the launcher; the status is 1 if one is unusable. Those that are
+/// missing are named with the command that fetches them.
+pub(super) fn refresh(args: &Args) -> Result<u8, Problem> {
+    let client = Client::connect()?;
+    let catalogue = catalogue(&args.root)?;
+    let examined = catalogue.machines.iter().map(|entry| Ok(client.launcher.examine(entry.name.as_str())?));
+    let examined = examined.collect::<Result<Vec<_>, Problem>>()?;
+    let unusable = examined.iter().any(|machine| !machine.problem.is_empty() && machine.image_bytes > 0);
+    machines::print(args, examined)?;
+    Ok(unusable.into())
+}

@@ -1,0 +1,45 @@
+//! `file:` addresses: a copy, made anew whenever the file has changed.
+
+use super::shelf::{Kept, Shelf};
+use super::{Delivery, Progress, Validators, disk};
+use crate::model::Problem;
+use std::fs::{File, Metadata};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Copies the file, unless the image that is there is a copy of what it is now.
+pub(super) fn deliver(
+    path: &Path,
+    shelf: &Shelf,
+    kept: Option<&Kept>,
+    progress: Progress<'_>,
+) -> Result<Delivery, Problem> {
+    let failed = |e: std::io::Error| disk::problem("read", path, &e);
+    let mut from = File::open(path).map_err(failed)?;
+    let meta = from.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(Problem::failed(format!("{} is not a regular file.", path.display())));
+    }
+    let validators = Validators { etag: Some(stamp(&meta)), last_modified: None };
+    if kept.is_some_and(|kept| kept.validators == validators) {
+        return Ok(Delivery::Unchanged);
+    }
+    disk::has_room(shelf.folder(), meta.len())?;
+    let mut to = shelf.create_part()?;
+    let (mut done, mut buffer) = (0, vec![0; 1 << 20]);
+    loop {
+        let read = from.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return Ok(Delivery::Whole(validators));
+        }
+        shelf.written(to.write_all(&buffer[..read]))?;
+        done += read as u64;
+        progress(done, Some(meta.len()));
+    }
+}
+
+/// Tells one content of a file from another without reading it.
+fn stamp(meta: &Metadata) -> String {
+    format!("{}-{}.{:09}", meta.len(), meta.mtime(), meta.mtime_nsec())
+}

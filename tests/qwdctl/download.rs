@@ -1,0 +1,388 @@
+//! Downloads against servers that behave, and servers that do not.
+
+use super::bed::{Folder, Outcome};
+use super::web::{Web, orderly, proxy, send, send_raw};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A small disk: a boot sector's signature and some bytes.
+fn disk(mark: u8) -> Vec<u8> {
+    let mut bytes = vec![mark; 200_000];
+    bytes[510..512].copy_from_slice(b"\x55\xaa");
+    bytes
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// A catalogue in a folder of its own.
+struct Site(Folder);
+
+impl Site {
+    fn new(catalogue: &str) -> Self {
+        let folder = Folder::new();
+        folder.write("etc/qemu-web-desktop/machines.conf", catalogue);
+        folder.write("etc/qemu-web-desktop/config.toml", "[download]\ntimeout = 5\n");
+        Self(folder)
+    }
+
+    fn one(url: &str) -> Self {
+        Self::new(&format!("[m.img]\nurl={url}\n"))
+    }
+
+    fn catalogue(&self, text: &str) {
+        self.0.write("etc/qemu-web-desktop/machines.conf", text);
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(super::bed::qwdctl());
+        command.arg("--root").arg(&self.0.0).args(line.split(' ')).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+        command
+    }
+
+    fn run(&self, line: &str) -> Outcome {
+        Outcome::of(&mut self.command(line))
+    }
+
+    fn result(&self) -> String {
+        let outcome = self.run("download --json");
+        outcome.json()[0]["result"].as_str().unwrap().to_owned()
+    }
+
+    fn machines(&self) -> PathBuf {
+        self.0.0.join("var/lib/qemu-web-desktop/machines")
+    }
+
+    fn image(&self) -> Option<Vec<u8>> {
+        fs::read(self.machines().join("m.img")).ok()
+    }
+
+    /// Files in the machine's folder that are not hidden.
+    fn shelf(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.machines().join("downloads/m.img")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| !n.starts_with('.')).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn an_image_is_fetched_once() {
+    let web = orderly(disk(1), "\"v1\"");
+    let site = Site::one(&web.url("/d/small-1.0.img"));
+    let outcome = site.run("download");
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "m.img: downloaded (195.3 KiB)\n"), "{}", outcome.err);
+    assert_eq!(site.image(), Some(disk(1)));
+    assert_eq!(site.shelf(), ["small-1.0.img"]);
+    let meta = fs::metadata(site.machines().join("m.img")).unwrap();
+    assert_eq!(meta.permissions().mode() & 0o777, 0o644);
+    let link = fs::read_link(site.machines().join("m.img")).unwrap();
+    assert_eq!(link, PathBuf::from("downloads/m.img/small-1.0.img"));
+
+    assert_eq!(site.run("download").out, "m.img: is up to date (195.3 KiB)\n");
+    assert_eq!(fs::metadata(site.machines().join("m.img")).unwrap().ino(), meta.ino());
+    assert_eq!(web.seen().len(), 2);
+    assert_eq!(web.seen()[1].header("if-none-match"), Some("\"v1\""));
+}
+
+#[test]
+fn a_removed_link_comes_back_without_a_download() {
+    let web = orderly(disk(1), "\"v1\"");
+    let site = Site::one(&web.url("/a.img"));
+    site.run("download");
+    fs::remove_file(site.machines().join("m.img")).unwrap();
+    assert_eq!(site.result(), "current");
+    assert_eq!(site.image(), Some(disk(1)));
+}
+
+#[test]
+fn a_new_version_takes_the_old_ones_place() {
+    let (old, new) = (orderly(disk(1), "\"v1\""), orderly(disk(2), "\"v2\""));
+    let site = Site::one(&old.url("/a-1.img"));
+    site.run("download");
+    site.catalogue(&format!("[m.img]\nurl={}\n", new.url("/a-2.img")));
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(site.image(), Some(disk(2)));
+    assert_eq!(site.shelf(), ["a-2.img"]);
+}
+
+#[test]
+fn a_download_goes_on_after_breaks() {
+    let tries = AtomicUsize::new(0);
+    let web = Web::new(move |request, stream| {
+        let content = disk(1);
+        let from = request.header("range").map_or(0, |r| r["bytes=".len()..r.len() - 1].parse().unwrap());
+        let to = (from + 70_000).min(content.len());
+        let length = format!("Content-Length: {}", content.len() - from);
+        let range = format!("Content-Range: bytes {from}-{}/{}", content.len() - 1, content.len());
+        let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+        // Each time the connection breaks after 70000 bytes.
+        send_raw(stream, status, &["ETag: \"v1\"", &length, &range], &content[from..to]);
+        tries.fetch_add(1, Ordering::Relaxed);
+    });
+    let site = Site::one(&web.url("/a.img"));
+    let outcome = site.run("download");
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(site.image(), Some(disk(1)));
+    let asked: Vec<_> = web.seen().iter().map(|r| r.header("range").map(str::to_owned)).collect();
+    assert_eq!(asked, [None, Some("bytes=70000-".to_owned()), Some("bytes=140000-".to_owned())]);
+    assert_eq!(web.seen()[1].header("if-range"), Some("\"v1\""));
+}
+
+#[test]
+fn a_break_is_resumed_by_the_next_run() {
+    let calls = AtomicUsize::new(0);
+    let web = Web::new(move |request, stream| {
+        let content = disk(1);
+        match (calls.fetch_add(1, Ordering::Relaxed), request.header("range")) {
+            (0, None) => send_raw(stream, "200 OK", &["ETag: \"v1\"", "Content-Length: 200000"], &content[..50_000]),
+            (1, Some("bytes=50000-")) => send(stream, "503 Service Unavailable", &[], b""),
+            (2, Some("bytes=50000-")) => {
+                let headers = ["ETag: \"v1\"", "Content-Range: bytes 50000-199999/200000"];
+                send(stream, "206 Partial Content", &headers, &content[50_000..]);
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    let site = Site::one(&web.url("/a.img"));
+    let broken = site.run("download");
+    assert_eq!(broken.code, 1);
+    assert!(broken.err.contains("HTTP status 503") && broken.err.contains("1 of 1 machines"), "{}", broken.err);
+    assert_eq!(site.image(), None);
+    assert_eq!(site.shelf(), ["a.img.part"]);
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(site.image(), Some(disk(1)));
+}
+
+#[test]
+fn what_has_changed_meanwhile_is_fetched_anew() {
+    let web = orderly(disk(2), "\"v2\"");
+    let site = Site::one(&web.url("/a.img"));
+    let shelf = site.machines().join("downloads/m.img");
+    fs::create_dir_all(&shelf).unwrap();
+    fs::write(shelf.join("a.img.part"), &disk(1)[..70_000]).unwrap();
+    let state = format!(r#"{{"url":"{}","validators":{{"etag":"\"v1\""}}}}"#, web.url("/a.img"));
+    fs::write(shelf.join(".part-state"), &state).unwrap();
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(site.image(), Some(disk(2)));
+
+    // All of it had come, but it was not put in place any more.
+    fs::rename(shelf.join("a.img"), shelf.join("a.img.part")).unwrap();
+    fs::write(shelf.join(".part-state"), state.replace("v1", "v2")).unwrap();
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(web.seen().last().unwrap().header("range"), Some("bytes=200000-"));
+}
+
+#[test]
+fn a_checksum_decides() {
+    let web = orderly(disk(1), "\"v1\"");
+    let url = web.url("/a.img");
+    let site = Site::new(&format!("[m.img]\nurl={url}\nsha256={}\n", sha256(&disk(2))));
+    let outcome = site.run("download");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.contains(&sha256(&disk(1))) && outcome.err.contains("thrown away"), "{}", outcome.err);
+    assert_eq!((site.image(), site.shelf()), (None, vec![]));
+
+    site.catalogue(&format!("[m.img]\nurl={url}\nsha256={}\n", sha256(&disk(1))));
+    assert_eq!(site.result(), "downloaded");
+    // What the checksum asks for is there: no server needs to be asked.
+    let before = web.seen().len();
+    assert_eq!(site.result(), "current");
+    assert_eq!(web.seen().len(), before);
+}
+
+#[test]
+fn a_failure_leaves_the_old_image_in_force() {
+    let web = orderly(disk(1), "\"v1\"");
+    let site = Site::one(&web.url("/a.img"));
+    site.run("download");
+    for (bad, sentence) in [
+        (orderly(b"<html>Login</html>".to_vec(), "\"x\""), "web page"),
+        (orderly(vec![], "\"x\""), "empty"),
+        (Web::new(|_, stream| send(stream, "404 Not Found", &[], b"gone")), "no such file (HTTP status 404)"),
+        (Web::new(|_, _| ()), "m.img: "),
+    ] {
+        site.catalogue(&format!("[m.img]\nurl={}\n", bad.url("/a.img")));
+        let outcome = site.run("download m.img");
+        assert_eq!(outcome.code, 1, "{sentence}");
+        assert!(outcome.err.contains(sentence), "{sentence}: {}", outcome.err);
+        assert_eq!(site.image(), Some(disk(1)), "{sentence}");
+    }
+}
+
+#[test]
+fn one_failure_does_not_stop_the_others() {
+    let web = orderly(disk(1), "\"v1\"");
+    let catalogue = format!("[a.img]\nurl=http://127.0.0.1:1/x\n[m.img]\nurl={}\n[own.img]\n", web.url("/a.img"));
+    let site = Site::new(&catalogue);
+    let outcome = site.run("download --json");
+    assert_eq!(outcome.code, 1);
+    let results = outcome.json();
+    let words: Vec<_> = results.as_array().unwrap().iter().map(|o| o["result"].as_str().unwrap()).collect();
+    assert_eq!(words, ["failed", "downloaded"]);
+    assert!(results[0]["message"].as_str().unwrap().contains("127.0.0.1"), "{results}");
+    assert!(outcome.err.contains("1 of 2 machines could not be fetched"), "{}", outcome.err);
+}
+
+#[test]
+fn names_that_are_not_in_the_catalogue_are_told() {
+    let site = Site::new("[own.img]\n");
+    for name in ["absent.img", "../x"] {
+        let outcome = site.run(&format!("download {name}"));
+        assert_eq!(outcome.code, 4);
+        assert!(outcome.err.contains("machines.conf"), "{}", outcome.err);
+    }
+    let own = site.run("download own.img");
+    assert!(own.code == 1 && own.err.contains("no url="), "{}", own.err);
+}
+
+#[test]
+fn redirections_stay_in_the_web() {
+    let target = orderly(disk(1), "\"v1\"");
+    let there = format!("Location: {}", target.url("/real.img"));
+    let web = Web::new(move |request, stream| match request.line.as_str() {
+        "GET /good HTTP/1.1" => send(stream, "302 Found", &[&there], b""),
+        "GET /loop HTTP/1.1" => send(stream, "302 Found", &["Location: loop"], b""),
+        _ => send(stream, "302 Found", &["Location: file:///etc/passwd"], b""),
+    });
+    let site = Site::one(&web.url("/good"));
+    assert_eq!(site.result(), "downloaded");
+    for (path, sentence) in [("/bad", "not followed"), ("/loop", "more than 10 times")] {
+        site.catalogue(&format!("[m.img]\nurl={}\n", web.url(path)));
+        let outcome = site.run("download");
+        assert!(outcome.code == 1 && outcome.err.contains(sentence), "{path}: {}", outcome.err);
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    let web = Web::new(|_, stream| {
+        send_raw(stream, "200 OK", &["Content-Length: 200000"], &disk(1)[..1000]);
+        // Held open until the client has gone.
+        let _ = std::io::Read::read(stream, &mut [0; 1]);
+    });
+    let site = Site::one(&web.url("/a.img"));
+    site.0.write("etc/qemu-web-desktop/config.toml", "[download]\ntimeout = 1\n");
+    let outcome = site.run("download");
+    assert!(outcome.code == 1 && outcome.err.contains("sent nothing for 1 s"), "{}", outcome.err);
+}
+
+#[test]
+fn files_are_copied_and_copied_again_when_they_change() {
+    let folder = Folder::new();
+    folder.write("my disk.img", disk(1));
+    let site = Site::one(&format!("file://{}/my%20disk.img", folder.0.display()));
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(site.shelf(), ["my_disk.img"]);
+    assert_eq!(site.result(), "current");
+    folder.write("my disk.img", [disk(2), vec![0; 512]].concat());
+    assert_eq!(site.result(), "downloaded");
+    assert_eq!(site.image().map(|i| i.len()), Some(200_512));
+    fs::remove_file(folder.0.join("my disk.img")).unwrap();
+    let gone = site.run("download");
+    assert!(gone.code == 1 && gone.err.contains("No such file"), "{}", gone.err);
+    assert_eq!(site.image().map(|i| i.len()), Some(200_512));
+}
+
+#[test]
+fn what_an_administrator_put_there_is_left_alone() {
+    let web = orderly(disk(1), "\"v1\"");
+    let site = Site::one(&web.url("/a.img"));
+    fs::create_dir_all(site.machines()).unwrap();
+    let place = site.machines().join("m.img");
+    fs::write(&place, "mine").unwrap();
+    let outcome = site.run("download");
+    assert!(outcome.code == 1 && outcome.err.contains("left alone"), "{}", outcome.err);
+    fs::remove_file(&place).unwrap();
+    symlink("/srv/elsewhere.img", &place).unwrap();
+    assert!(site.run("download").err.contains("a link to elsewhere"));
+    assert_eq!(fs::read_link(&place).unwrap(), PathBuf::from("/srv/elsewhere.img"));
+    assert!(web.seen().is_empty());
+}
+
+#[test]
+fn images_of_the_former_layout_are_not_fetched_again() {
+    let web = Web::new(|request, stream| match request.header("if-modified-since") {
+        Some("Sun, 06 Nov 1994 08:49:37 GMT") => send(stream, "304 Not Modified", &[], b""),
+        _ => send(stream, "200 OK", &[], &disk(2)),
+    });
+    let site = Site::one(&web.url("/a.img"));
+    let shelf = site.machines().join("downloads/m.img");
+    fs::create_dir_all(&shelf).unwrap();
+    fs::write(shelf.join("a.img"), disk(1)).unwrap();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+    fs::File::options().write(true).open(shelf.join("a.img")).unwrap().set_modified(time).unwrap();
+    symlink(shelf.join("a.img"), site.machines().join("m.img")).unwrap();
+    assert_eq!(site.result(), "current");
+    assert_eq!(site.image(), Some(disk(1)));
+}
+
+#[test]
+fn proxies_are_used_as_the_environment_says() {
+    let web = orderly(disk(1), "\"v1\"");
+    let proxy = proxy(web.address);
+    let site = Site::one("http://image.example/a.img");
+    let run = |variables: &[(&str, &str)]| {
+        Outcome::of(site.command("download --json").envs(variables.iter().copied())).json()[0]["result"].clone()
+    };
+    let address = format!("http://user:pass@{}", proxy.address);
+    assert_eq!(run(&[("http_proxy", &address)]), "downloaded");
+    let asked = &proxy.seen()[0];
+    assert_eq!(asked.line, "GET http://image.example/a.img HTTP/1.1");
+    assert_eq!(asked.header("proxy-authorization"), Some("Basic dXNlcjpwYXNz"));
+    assert_eq!(asked.header("host"), Some("image.example"));
+    // With no_proxy the name would have to be known here, which it is not.
+    assert_eq!(run(&[("http_proxy", &address), ("no_proxy", ".example")]), "failed");
+
+    site.0.write("etc/qemu-web-desktop/config.toml", format!("[download]\nservice_proxy = \"{}\"\n", proxy.address));
+    assert_eq!(run(&[("http_proxy", "http://127.0.0.1:1")]), "current");
+    // https goes through a tunnel; there is no TLS behind it here, so it fails, but by way of the proxy.
+    site.catalogue("[m.img]\nurl=https://image.example/a.img\n");
+    assert_eq!(run(&[]), "failed");
+    assert_eq!(proxy.seen().last().unwrap().line, "CONNECT image.example:443 HTTP/1.1");
+}
+
+#[test]
+fn two_downloads_at_once_do_not_fight() {
+    let site = Site::new("[m.img]\n");
+    let machines = site.machines();
+    let _lock = qwd::images::fetch::Lock::take(&machines).unwrap();
+    let outcome = site.run("download");
+    assert!(outcome.code == 1 && outcome.err.contains("Another 'qwdctl download'"), "{}", outcome.err);
+}
+
+#[test]
+fn a_full_disk_is_told_and_not_left_full() {
+    let site = Site::new("");
+    fs::create_dir_all(site.machines()).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=66m", "tmpfs"])
+        .arg(site.machines())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        eprintln!("skipped: a small file system can be mounted by root only");
+        return;
+    }
+    // Announced: refused before a byte is fetched. Not announced: noticed when the disk is full.
+    let announced = Web::new(|_, stream| send_raw(stream, "200 OK", &["Content-Length: 9000000000"], b""));
+    let silent = Web::new(|_, stream| send_raw(stream, "200 OK", &[], &vec![7; 70 << 20]));
+    let mut told = Vec::new();
+    for web in [&announced, &silent] {
+        site.catalogue(&format!("[m.img]\nurl={}\n", web.url("/a.img")));
+        told.push(site.run("download").err);
+    }
+    let left = site.shelf();
+    assert!(Command::new("umount").arg(site.machines()).status().unwrap().success());
+    assert!(told[0].contains("not enough room"), "{}", told[0]);
+    assert!(told[1].contains("The disk is full"), "{}", told[1]);
+    assert_eq!(left, Vec::<String>::new());
+}
