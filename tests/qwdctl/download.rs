@@ -344,9 +344,10 @@ fn proxies_are_used_as_the_environment_says() {
 
     site.0.write("etc/qemu-web-desktop/config.toml", format!("[download]\nservice_proxy = \"{}\"\n", proxy.address));
     assert_eq!(run(&[("http_proxy", "http://127.0.0.1:1")]), "current");
-    // https goes through a tunnel; there is no TLS behind it here, so it fails, but by way of the proxy.
+    // https goes through a tunnel, which this proxy refuses.
     site.catalogue("[m.img]\nurl=https://image.example/a.img\n");
-    assert_eq!(run(&[]), "failed");
+    let refused = site.run("download");
+    assert!(refused.err.contains("The proxy 127.0.0.1 refuses the connection"), "{}", refused.err);
     assert_eq!(proxy.seen().last().unwrap().line, "CONNECT image.example:443 HTTP/1.1");
 }
 

@@ -97,21 +97,17 @@ pub(crate) fn orderly(content: Vec<u8>, etag: &'static str) -> Web {
     })
 }
 
-/// A proxy that takes whole addresses and tunnels, and sends all of them to `target`.
+/// A proxy that sends whole addresses to `target`, and makes no tunnels.
 pub(crate) fn proxy(target: SocketAddr) -> Web {
     Web::new(move |request, stream| {
-        let mut onward = TcpStream::connect(target).unwrap();
         if request.line.starts_with("CONNECT ") {
-            let _ = stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n");
-            let mut upward = stream.try_clone().unwrap();
-            let mut outward = onward.try_clone().unwrap();
-            std::thread::spawn(move || std::io::copy(&mut upward, &mut outward));
-        } else {
-            let path = request.line.replacen(&format!("http://{}", "image.example"), "", 1);
-            let head = format!("{path}\r\nConnection: close\r\n{}\r\n\r\n", request.headers.join("\r\n"));
-            let _ = onward.write_all(head.as_bytes());
+            return send(stream, "403 Forbidden", &[], b"");
         }
+        let mut onward = TcpStream::connect(target).unwrap();
+        let line = request.line.replacen("http://image.example", "", 1);
+        let head = format!("{line}\r\nConnection: close\r\n{}\r\n\r\n", request.headers.join("\r\n"));
         let mut answer = Vec::new();
-        let _ = onward.read_to_end(&mut answer).and_then(|_| stream.write_all(&answer));
+        let _ = onward.write_all(head.as_bytes()).and_then(|()| onward.read_to_end(&mut answer));
+        let _ = stream.write_all(&answer);
     })
 }
