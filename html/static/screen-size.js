@@ -1,5 +1,7 @@
 // The picture's size: scaled to the window or not, and whether the machine follows the window.
 
+import { isGuest } from './screen-api.js';
+
 const byId = (id) => document.getElementById(id);
 /** A machine that follows does so within this many milliseconds. */
 const SOON = 2500;
@@ -30,10 +32,11 @@ export function setUpSize(connection) {
 
   const apply = () => {
     const { rfb } = connection;
+    const fit = scales.find((scale) => scale.checked).value === 'fit';
+    document.body.classList.toggle('fit', fit);
     if (!rfb) {
       return;
     }
-    const fit = scales.find((scale) => scale.checked).value === 'fit';
     rfb.scaleViewport = fit;
     // A touch keyboard takes half the window: no reason to change the machine's screen.
     rfb.resizeSession = follow.checked && connection.canControl && byId('strip').hidden;
@@ -62,7 +65,9 @@ export function setUpSize(connection) {
       apply();
     });
   });
-  follow.checked = memory.get('follow', 'yes') === 'yes';
+  // A telephone's size is no use to a desktop, and of several viewers only one can be followed.
+  const leads = !isGuest && !matchMedia('(pointer: coarse)').matches;
+  follow.checked = memory.get('follow', leads ? 'yes' : 'no') === 'yes';
   follow.addEventListener('change', () => {
     memory.set('follow', follow.checked ? 'yes' : 'no');
     apply();

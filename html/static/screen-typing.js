@@ -29,6 +29,10 @@ export function setUpTyping(connection) {
   const show = (shown) => {
     button.setAttribute('aria-pressed', String(shown));
     strip.hidden = !shown;
+    if (connection.rfb) {
+      // Pointing at the machine must not close the keyboard.
+      connection.rfb.focusOnClick = !shown;
+    }
     strip.dispatchEvent(new Event('toggle'));
   };
 
