@@ -1,30 +1,14 @@
-//! Randomness, digests, and the tokens that guard forms against other sites.
+//! The tokens that guard forms against other sites, and the key they are made with.
 
-use crate::model::{Problem, Secret};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use crate::model::Secret;
+use crate::random;
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-/// Fresh 256 random bits.
-pub fn random() -> Result<Secret, Problem> {
-    random_bytes().map(|bytes| Secret::from_encoded(BASE64URL_NOPAD.encode(&bytes)))
-}
-
-fn random_bytes() -> Result<[u8; 32], Problem> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Problem::failed(format!("The system gives no random numbers ({e}); try again.")))?;
-    Ok(bytes)
-}
-
-/// What is stored in place of a secret.
-pub fn digest(secret: &Secret) -> String {
-    HEXLOWER.encode(&Sha256::digest(secret.expose().as_bytes()))
-}
 
 /// What a token is bound to: a token made for one cannot be used for the other.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +20,9 @@ pub enum Purpose {
 }
 
 /// The portal's own key. It outlives a restart, and with it the forms that people have open.
-pub struct Key([u8; 32]);
+pub struct Key(Vec<u8>);
+
+const KEY_BYTES: usize = Secret::LEN;
 
 impl Key {
     /// Reads the key from a file, or makes both.
@@ -44,7 +30,7 @@ impl Key {
         if let Some(key) = Self::read(path)? {
             return Ok(key);
         }
-        let bytes = random_bytes().map_err(io::Error::other)?;
+        let bytes = random::secret().expose().as_bytes().to_vec();
         // Whole or not at all, as a crash may come between.
         let fresh = path.with_extension("new");
         let _ = fs::remove_file(&fresh);
@@ -55,7 +41,7 @@ impl Key {
 
     fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs::read(path) {
-            Ok(bytes) => Ok(bytes.try_into().ok().map(Self)),
+            Ok(bytes) => Ok(Some(Self(bytes)).filter(|key| key.0.len() == KEY_BYTES)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -88,13 +74,13 @@ mod tests {
 
     #[test]
     fn a_token_fits_its_cookie_and_purpose_only() {
-        let key = Key([7; 32]);
-        let (a, b) = (random().unwrap(), random().unwrap());
+        let key = Key(vec![7; 32]);
+        let (a, b) = (random::secret(), random::secret());
         let token = key.token(Purpose::SignedIn, &a);
         assert!(key.verify(Purpose::SignedIn, &a, &token));
         assert!(!key.verify(Purpose::SignedIn, &b, &token));
         assert!(!key.verify(Purpose::Anonymous, &a, &token));
-        assert!(!Key([8; 32]).verify(Purpose::SignedIn, &a, &token));
+        assert!(!Key(vec![8; 32]).verify(Purpose::SignedIn, &a, &token));
         for wrong in ["", "AAAA", "not base64 at all"] {
             assert!(!key.verify(Purpose::SignedIn, &a, wrong), "{wrong:?}");
         }
@@ -104,7 +90,7 @@ mod tests {
     fn the_key_outlives_a_restart() {
         let folder = crate::portal::testing::Scratch::new();
         let path = folder.path().join("key");
-        let cookie = random().unwrap();
+        let cookie = random::secret();
         let token = Key::load(&path).unwrap().token(Purpose::Anonymous, &cookie);
         assert!(Key::load(&path).unwrap().verify(Purpose::Anonymous, &cookie, &token));
         use std::os::unix::fs::PermissionsExt;

@@ -7,7 +7,7 @@ use super::cookie::Cookie;
 use super::form::Form;
 use super::http::{BASE, Method, Reply, Request};
 use super::identity::{Mode, Person};
-use super::keys::{self, Purpose};
+use super::keys::Purpose;
 use super::refusal::Refusal;
 use super::routes::ROUTES;
 use super::site::Site;
@@ -15,8 +15,8 @@ use super::{api, pages};
 use crate::bus::Asker;
 use crate::config::Settings;
 use crate::model::{Secret, SessionId};
+use crate::random;
 use std::cell::Cell;
-use std::sync::Arc;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +87,10 @@ struct FormCookie {
 }
 
 impl FormCookie {
-    fn of(request: &Request, https: bool) -> Result<Self, Refusal> {
+    fn of(request: &Request, https: bool) -> Self {
         let old = Cookie::Form.read(request, https);
         let fresh = old.is_none();
-        Ok(Self { value: old.map_or_else(keys::random, Ok)?, fresh, used: Cell::new(false) })
+        Self { value: old.unwrap_or_else(random::secret), fresh, used: Cell::new(false) }
     }
 }
 
@@ -183,7 +183,7 @@ impl Ask<'_> {
 
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
-    let Some(settings) = app.live.current() else {
+    let Some(loaded) = app.live.current() else {
         let refusal = Refusal::new(
             503,
             "unavailable",
@@ -191,16 +191,17 @@ pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
         );
         return refused(None, request, &refusal);
     };
-    admitted(app, &settings, request, now).unwrap_or_else(|refusal| refused(Some(&settings), request, &refusal))
+    let settings = &loaded.settings;
+    admitted(app, settings, request, now).unwrap_or_else(|refusal| refused(Some(settings), request, &refusal))
 }
 
 /// Answers a request that could not even be read.
 pub fn refuse(app: &App, request: &Request, refusal: &Refusal) -> Reply {
-    refused(app.live.current().as_ref(), request, refusal)
+    refused(app.live.current().as_ref().map(|l| &l.settings), request, refusal)
 }
 
 /// An error as a page, or as JSON below `api/`.
-fn refused(settings: Option<&Arc<Settings>>, request: &Request, refusal: &Refusal) -> Reply {
+fn refused(settings: Option<&Settings>, request: &Request, refusal: &Refusal) -> Reply {
     let reply =
         if request.is_api() { api::error(refusal) } else { pages::error(settings.map(|s| &s.page.texts), refusal) };
     match &refusal.allow {
@@ -219,7 +220,7 @@ fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Resu
     let Found { route, id, share } = find(request.method, &request.path)?;
     let https = site.https();
     let person = Person::of(request, mode, https, &app.sign_ins, now);
-    let anonymous = FormCookie::of(request, https)?;
+    let anonymous = FormCookie::of(request, https);
     let mut ask = Ask { app, settings, request, site, person, form: Form::default(), now, id, share, anonymous };
     let reply = run(route, &mut ask)?;
     if ask.anonymous.fresh && ask.anonymous.used.get() {

@@ -4,8 +4,8 @@
 //! with which anybody could sign in. Their number is bounded, per person and in all: the sign-in
 //! that was used least recently goes first.
 
-use super::keys;
 use crate::model::{Problem, Secret, UserName};
+use crate::random;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -65,7 +65,7 @@ impl SignIns {
     pub fn add(&self, sign_in: &SignIn, now: u64) -> Result<Secret, Problem> {
         let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&sign_in.name, now);
-        let cookie = keys::random()?;
+        let cookie = random::secret();
         self.write(&self.path(&cookie), sign_in)
             .map_err(|e| Problem::failed(format!("Your sign-in could not be stored ({e}); try again later.")))?;
         Ok(cookie)
@@ -97,7 +97,7 @@ impl SignIns {
     }
 
     fn path(&self, cookie: &Secret) -> PathBuf {
-        self.folder.join(keys::digest(cookie))
+        self.folder.join(random::digest(cookie))
     }
 
     fn write(&self, path: &Path, sign_in: &SignIn) -> io::Result<()> {
@@ -155,7 +155,7 @@ mod tests {
     fn an_unknown_cookie_is_nobody() {
         let folder = Scratch::new();
         let store = SignIns::open(folder.path()).unwrap();
-        assert_eq!(store.get(&keys::random().unwrap(), 1), None);
+        assert_eq!(store.get(&random::secret(), 1), None);
     }
 
     #[test]

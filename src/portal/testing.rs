@@ -81,6 +81,12 @@ impl Fake {
         found.cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))
     }
 
+    fn those(&self, asker: &Asker, all: bool, over: bool) -> Vec<Session> {
+        let world = self.0.lock().unwrap();
+        let theirs = world.sessions.iter().filter(|s| (all && asker.admin) || s.owner == asker.name);
+        theirs.filter(|s| matches!(s.state.as_str(), "ended" | "failed") == over).cloned().collect()
+    }
+
     fn change(&self, asker: &Asker, id: &str, change: impl Fn(&mut Session)) -> Result<Session, Problem> {
         self.find(asker, id)?;
         let mut world = self.0.lock().unwrap();
@@ -105,8 +111,11 @@ impl Fake {
     }
 
     fn list(&self, asker: Asker, all: bool) -> Result<Vec<Session>, Problem> {
-        let world = self.0.lock().unwrap();
-        Ok(world.sessions.iter().filter(|s| (all && asker.admin) || s.owner == asker.name).cloned().collect())
+        Ok(self.those(&asker, all, false))
+    }
+
+    fn recent(&self, asker: Asker, all: bool) -> Result<Vec<Session>, Problem> {
+        Ok(self.those(&asker, all, true))
     }
 
     fn get(&self, asker: Asker, id: &str) -> Result<Session, Problem> {

@@ -56,6 +56,8 @@ impl Card {
 struct SessionsPage<'a> {
     frame: Frame<'a>,
     sessions: Vec<Card>,
+    /// Those that ended within the last day.
+    ended: Vec<Card>,
     /// An administrator, who may look at everybody's.
     admin: bool,
     all: bool,
@@ -66,6 +68,8 @@ pub fn sessions(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
     let (admin, all) = (asker.admin, ask.query()?.text("all") == "1");
     let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
-    let sessions = sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();
-    page(200, &SessionsPage { frame: Frame::of(ask, "sessions"), sessions, admin, all })
+    let ended = ask.app.launcher.ask(|l| l.recent(asker.clone(), all))?;
+    let cards = |sessions: Vec<Session>| sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();
+    let (sessions, ended) = (cards(sessions), cards(ended));
+    page(200, &SessionsPage { frame: Frame::of(ask, "sessions"), sessions, ended, admin, all })
 }
