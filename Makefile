@@ -10,7 +10,7 @@ sysconfdir = /etc
 unitdir = $(prefix)/lib/systemd/system
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 CARGO = cargo
-PROFILE = release
+PROFILE ?= release
 
 out = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
 programs = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/qwd-*.rs))
@@ -40,7 +40,7 @@ install:
 	install -m 644 units/dbus/*.xml $(DESTDIR)$(datadir)/dbus-1/interfaces/
 	install -d $(DESTDIR)$(tmpfilesdir)
 	install -m 644 units/tmpfiles.d/qemu-web-desktop.conf $(DESTDIR)$(tmpfilesdir)/
-	install -m 644 $(wildcard html/static/*) apache/unavailable.html apache/unavailable.css $(DESTDIR)$(pkgdata)/static/
+	install -m 644 $(wildcard html/static/*) $(wildcard apache/unavailable.*) $(DESTDIR)$(pkgdata)/static/
 	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/apache2/conf-available
 	for f in $(wildcard etc/*); do \
 	    test -e $(DESTDIR)$(sysconfdir)/qemu-web-desktop/$${f##*/} || \
