@@ -107,7 +107,8 @@ def test_the_policy_allows_each_user_just_their_methods():
     held_back = {"Redeem", "Recheck", "Examine", "Sweep"}
     allowed = policies()
     assert members(allowed["user", "_qemu-web-desktop"]) == everything - held_back
-    assert members(allowed["group", "qwd-users"]) == everything - held_back
+    # Joining is for guests of the page; a local account has no use for it.
+    assert members(allowed["group", "qwd-users"]) == everything - held_back - {"Join"}
     assert members(allowed["user", "_qwd-display"]) == {"Redeem", "Recheck"}
 
 
@@ -169,3 +170,27 @@ def test_an_upgrade_stops_no_session():
 def test_the_machines_file_is_not_a_conffile():
     """Every site has changed it: an upgrade would ask, and a removed comment is no reason to."""
     assert "/usr/share/qemu-web-desktop/" in (TREE / "debian/rules").read_text().split("machines.conf")[-1]
+
+
+# The manual
+
+def test_the_manual_has_every_setting():
+    source = (TREE / "src/config/raw.rs").read_text()
+    keys = set(re.findall(r"^        (\w+): [^=]+ = (?!\w+::default\(\))", source, re.M))
+    manual = (TREE / "man/qemu-web-desktop-config.5").read_text()
+    assert keys, "no settings found in the source"
+    assert keys == set(re.findall(r"^\.TP\n\.B (\w+)$", manual, re.M))
+
+
+def test_the_manual_has_every_method_and_error_word():
+    manual = (TREE / "man/qwd-launcher.8").read_text()
+    methods = set(re.findall(r'^\.BR (\w+) "?\(\\fI', manual, re.M)) | {"Sweep"}
+    assert methods >= methods_in_source()
+    words = re.findall(r'=> "([a-z_]+)"', (TREE / "src/model/problem.rs").read_text())
+    assert words and all(f" {word} " in manual for word in words)
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("qwd*")), ids=lambda p: p.name)
+def test_every_unit_names_a_page_that_exists(unit):
+    page, section = re.fullmatch(r"man:(.*)\((\d)\)", dict(lines(unit, "Unit"))["Documentation"]).groups()
+    assert (TREE / f"man/{page}.{section}").exists()
