@@ -1,0 +1,115 @@
+//! What is generated, held line by line: QEMU's arguments and the unit's properties.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out now; read the difference.
+
+use qwd::config::Video;
+use qwd::images::Format;
+use qwd::model::{Bytes, Lifetime};
+use qwd::qemu::{Accel, Disk, Plan, argv};
+use qwd::unit::{self, Properties, SessionPlan};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let held = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(held == text, "{name} differs from what is held; it is now:\n{text}");
+}
+
+fn iso_under_tcg() -> Plan {
+    Plan {
+        id: "abcdefghij".parse().unwrap(),
+        machine: "grub.iso".parse().unwrap(),
+        program: "qemu-system-x86_64".into(),
+        accel: Accel::Tcg(Bytes(128 << 20)),
+        cpus: 1,
+        memory: Bytes(1 << 30),
+        video: Video::Std,
+        disk: Disk::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
+        overlay: "/var/tmp/disk.qcow2".into(),
+        network: false,
+    }
+}
+
+fn desktop_under_kvm() -> Plan {
+    Plan {
+        machine: "Debian 12 (desktop).qcow2".parse().unwrap(),
+        accel: Accel::Kvm,
+        cpus: 4,
+        memory: Bytes(4 << 30),
+        video: Video::Virtio,
+        disk: Disk::Image { path: "/srv/Debian 12, \"x\".qcow2".into(), format: Format::Qcow2 },
+        network: true,
+        ..iso_under_tcg()
+    }
+}
+
+fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
+    SessionPlan {
+        id: plan.id.clone(),
+        owner: "alice@example.org".parse().unwrap(),
+        machine: plan.machine.clone(),
+        argv: argv(plan),
+        cpus: plan.cpus,
+        memory: plan.memory,
+        overhead: Bytes(256 << 20),
+        cpu_quota: 100,
+        accel: plan.accel,
+        disk: plan.disk.clone(),
+        disk_size: Bytes(10 << 30),
+        outside,
+        runtime_max: Lifetime(345_600),
+        stop_grace: Lifetime(30),
+        denied: plan.network.then(|| vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()]),
+        resolv_conf: plan.network.then(|| "/run/systemd/resolve/resolv.conf".into()),
+    }
+}
+
+fn lines(properties: &Properties) -> String {
+    let mut text = String::new();
+    for (name, value) in properties {
+        writeln!(text, "{name} = {value}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn arguments_of_an_iso_under_tcg() {
+    check("argv-iso-tcg.txt", &(argv(&iso_under_tcg()).join("\n") + "\n"));
+}
+
+#[test]
+fn arguments_of_a_desktop_under_kvm() {
+    check("argv-qcow2-kvm.txt", &(argv(&desktop_under_kvm()).join("\n") + "\n"));
+}
+
+#[test]
+fn unit_of_an_iso_without_a_network() {
+    check("unit-iso-tcg.txt", &lines(&unit::session(&unit_of(&iso_under_tcg(), None))));
+}
+
+#[test]
+fn unit_of_a_desktop_with_a_network_and_a_disk_outside() {
+    let outside = Some("/srv/disks/abcdefghij/disk.qcow2".into());
+    check("unit-qcow2-kvm.txt", &lines(&unit::session(&unit_of(&desktop_under_kvm(), outside))));
+}
+
+#[test]
+fn units_of_the_timer_and_the_helpers() {
+    let id = "abcdefghij".parse().unwrap();
+    check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));
+    check("unit-examine.txt", &lines(&unit::examination(Path::new("/var/lib/qemu-web-desktop/machines/grub.iso"))));
+    check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64")));
+}
+
+#[test]
+fn no_two_arguments_hide_in_one() {
+    // A comma in a name or path must not become an option of QEMU's: paths travel as JSON.
+    for argument in argv(&desktop_under_kvm()).iter().filter(|a| a.contains("/srv/")) {
+        let node: serde_json::Value = serde_json::from_str(argument).unwrap();
+        assert_eq!(node["file"]["filename"], "/srv/Debian 12, \"x\".qcow2");
+    }
+}
