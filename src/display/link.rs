@@ -26,10 +26,9 @@ const CALL_MAX: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// How the bus is reached.
-pub type Bus = fn() -> zbus::Result<Builder<'static>>;
+type Bus = Box<dyn Fn() -> zbus::Result<Builder<'static>> + Send + Sync>;
 
 /// The link over the bus.
-#[derive(Debug)]
 pub struct Link {
     bus: Bus,
     current: Mutex<Current>,
@@ -45,8 +44,8 @@ type Listening = fn(&Link, &Connection, &Screens) -> zbus::Result<()>;
 
 impl Link {
     /// A link that connects when it is first needed.
-    pub fn new(bus: Bus) -> Self {
-        Self { bus, current: Mutex::default() }
+    pub fn new(bus: impl Fn() -> zbus::Result<Builder<'static>> + Send + Sync + 'static) -> Self {
+        Self { bus: Box::new(bus), current: Mutex::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -158,3 +157,7 @@ fn returns(link: &Link, connection: &Connection, screens: &Screens) -> zbus::Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -126,9 +126,9 @@ impl Drop for Expected<'_> {
     }
 }
 
-impl Place<'_> {
-    /// Readable once the right has ended.
-    pub fn bell(&self) -> BorrowedFd<'_> {
+/// The bell: readable once the right has ended.
+impl AsFd for Place<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn rung(place: &Place<'_>) -> bool {
-        rustix::io::read(place.bell(), &mut [0; 8]).is_ok()
+        rustix::io::read(place, &mut [0; 8]).is_ok()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::bus::Grant;
 use crate::journal::id;
 use crate::model::{Problem, Role, Word};
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ impl<L: Launcher + 'static> Server<L> {
     fn show(&self, viewer: UnixStream, server: OwnedFd, grant: &Grant, role: Role, place: &Place<'_>) {
         tell(grant, format_args!("A viewer came to the screen ({role})."));
         let begun = Instant::now();
-        let ends = Ends { viewer, server: server.into(), bell: place.bell() };
+        let ends = Ends { viewer, server: server.into(), bell: place.as_fd() };
         let shown = relay::run(ends, role, self.patience);
         tell(grant, format_args!("{}", farewell(&shown, begun.elapsed())));
     }

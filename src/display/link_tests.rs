@@ -1,0 +1,145 @@
+//! The link on a bus of its own (`dbus-daemon`), with a launcher that can be ended and started.
+
+use super::*;
+use crate::bus;
+use crate::display::screens::Place;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use zbus::message::Header;
+
+/// Ends with the test.
+struct Daemon {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Daemon {
+    fn start(folder: PathBuf) -> Self {
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let address = format!("--address=unix:path={}/bus", folder.display());
+        let mut process = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address", &address])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon is installed");
+        // It says its address when it listens.
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { process, folder }
+    }
+
+    fn address(&self) -> String {
+        format!("unix:path={}/bus", self.folder.display())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Knows one ticket; and which rights have ended.
+struct FakeLauncher {
+    over: Vec<Right>,
+    callers: Arc<Mutex<Vec<String>>>,
+}
+
+#[zbus::interface(name = "org.qemuwebdesktop.Launcher1")]
+impl FakeLauncher {
+    fn redeem(
+        &self,
+        ticket: &str,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(zbus::zvariant::OwnedFd, Grant), Problem> {
+        self.callers.lock().unwrap().push(header.sender().unwrap().to_string());
+        if ticket != "t".repeat(Secret::LEN) {
+            return Err(Problem::new(Word::BadTicket, "This link or ticket is not valid any more."));
+        }
+        let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        let word = |text: &str| text.to_owned();
+        let grant = Grant {
+            session: word("s"),
+            owner: word("alice"),
+            machine: word("tiny.iso"),
+            role: word("view"),
+            share: word("1"),
+        };
+        Ok((OwnedFd::from(ours).into(), grant))
+    }
+
+    fn recheck(&self, shown: Vec<Right>) -> Vec<Right> {
+        shown.into_iter().filter(|right| self.over.contains(right)).collect()
+    }
+}
+
+fn launcher(daemon: &Daemon, over: &[Right]) -> (Connection, Arc<Mutex<Vec<String>>>) {
+    let callers = Arc::new(Mutex::new(Vec::new()));
+    let fake = FakeLauncher { over: over.to_vec(), callers: Arc::clone(&callers) };
+    let connection = Builder::address(daemon.address().as_str())
+        .and_then(|builder| builder.serve_at(bus::PATH, fake))
+        .and_then(|builder| builder.name(bus::NAME))
+        .and_then(Builder::build)
+        .unwrap();
+    (connection, callers)
+}
+
+fn rings(place: &Place<'_>) -> bool {
+    let mut fds = [PollFd::new(&place, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap() == 1
+}
+
+fn right(share: &str) -> Right {
+    ("s".to_owned(), share.to_owned())
+}
+
+fn ticket(letter: &str) -> Secret {
+    letter.repeat(Secret::LEN).parse().unwrap()
+}
+
+#[test]
+fn the_link_survives_restarts_of_launcher_and_bus() {
+    let folder = std::env::temp_dir().join(format!("qwd-display-link-{}", std::process::id()));
+    let daemon = Daemon::start(folder.clone());
+    let address = daemon.address();
+    let screens: Arc<Screens> = Arc::default();
+    let link = Arc::new(Link::new(move || Builder::address(address.as_str())));
+    let (first, callers) = launcher(&daemon, &[]);
+    link.listen(&screens).unwrap();
+
+    let (_, grant) = link.redeem(&ticket("t")).unwrap();
+    assert_eq!((grant.session.as_str(), grant.role.as_str()), ("s", "view"));
+    assert_eq!(link.redeem(&ticket("u")).unwrap_err().word, Word::BadTicket);
+
+    // A signal to the display alone. It may not be listening yet, so it is told until it hears.
+    let place = screens.expect().enter(right("1")).unwrap();
+    let display = callers.lock().unwrap()[0].clone();
+    let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let told = (0..600).any(|_| {
+        first.emit_signal(Some(display.as_str()), bus::PATH, bus::INTERFACE, "Revoked", &("s", "1")).unwrap();
+        poll(&mut [PollFd::new(&place, PollFlags::IN)], Some(&soon)).unwrap() == 1
+    });
+    assert!(told, "a revoked share rings");
+
+    // What was revoked while the launcher was away is learnt when it is back.
+    let place = screens.expect().enter(right("2")).unwrap();
+    first.close().unwrap();
+    let (second, _) = launcher(&daemon, &[right("2")]);
+    assert!(rings(&place), "the rights are checked again when the launcher is back");
+
+    // The same with the bus itself.
+    let place = screens.expect().enter(right("3")).unwrap();
+    drop(daemon);
+    drop(second);
+    assert_eq!(link.redeem(&ticket("t")).unwrap_err().word, Word::Unavailable);
+    let daemon = Daemon::start(folder);
+    let (_third, _) = launcher(&daemon, &[right("3")]);
+    assert!(rings(&place), "the rights are checked again when the bus is back");
+    assert_eq!(link.redeem(&ticket("t")).unwrap().1.share, "1");
+}
