@@ -19,6 +19,7 @@ SETTINGS = """\
 accel = "tcg"
 [session]
 memory = "128M"
+stop_grace = "1s"
 [limits]
 service_max_load = 1000.0
 service_max_session_nb = 40
