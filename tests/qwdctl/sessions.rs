@@ -155,3 +155,12 @@ fn version_config_and_completion_need_nobody() {
     assert_eq!(public["origin"], "/etc/qemu-web-desktop/config.toml:1");
     assert!(all.iter().any(|s| s["key"] == "limits.service_max_load" && s["origin"] == "default"));
 }
+
+#[test]
+fn config_shows_all_settings_with_their_origin() {
+    let bed = Bed::without_launcher();
+    bed.root.write("etc/qemu-web-desktop/config.toml", "[page]\nterms = \"Be kind.\"\n\n[session]\ncpus = 2\n");
+    let more = "[download]\nservice_proxy = \"http://me:secret@proxy:3128\"\n";
+    bed.root.write("etc/qemu-web-desktop/config.d/site.toml", more);
+    assert_eq!(bed.good("config").out, include_str!("config.golden"));
+}

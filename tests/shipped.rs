@@ -1,0 +1,51 @@
+//! The configuration files as they are shipped say what is true.
+
+use qwd::config::{Catalogue, Raw, flatten, known_keys};
+
+const CONFIG: &str = include_str!("../etc/config.toml");
+const MACHINES: &str = include_str!("../etc/machines.conf");
+
+/// The text with its settings switched on: `#key = …` and `#[section]`, but not `# explanation`.
+fn switched_on(text: &str, mark: char) -> String {
+    let line = |line: &str| match line.strip_prefix(mark) {
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn config_toml_shows_every_setting_with_its_default() {
+    let shown: Raw = toml::from_str(&switched_on(CONFIG, '#')).unwrap();
+    assert_eq!(flatten(&shown), known_keys());
+    let table: toml::Table = switched_on(CONFIG, '#').parse().unwrap();
+    for key in known_keys().keys() {
+        let value = match key.split_once('.') {
+            Some((section, key)) => table.get(section).and_then(|s| s.get(key)),
+            None => table.get(key),
+        };
+        assert!(value.is_some(), "{key} is not shown");
+    }
+}
+
+#[test]
+fn config_toml_explains_every_setting_and_changes_none() {
+    assert_eq!(CONFIG.parse::<toml::Table>().unwrap(), toml::Table::new());
+    let lines: Vec<&str> = CONFIG.lines().collect();
+    let is_setting = |line: &str| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# ");
+    for (before, setting) in lines.iter().zip(&lines[1..]).filter(|(_, line)| is_setting(line)) {
+        assert!(before.starts_with("# "), "{setting} is not explained");
+    }
+}
+
+#[test]
+fn the_examples_of_machines_conf_can_be_switched_on() {
+    assert_eq!(Catalogue::parse(MACHINES).unwrap(), Catalogue::default());
+    let examples = Catalogue::parse(&switched_on(MACHINES, ';')).unwrap().machines;
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let url = example.url.unwrap();
+        assert!(qwd::images::fetch::Source::parse(&url).is_ok(), "{url}");
+        assert!(example.description.is_some(), "{}", example.name);
+    }
+}
