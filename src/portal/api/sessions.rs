@@ -3,7 +3,7 @@
 use super::input::{self, parse};
 use super::object;
 use crate::bus::Asker;
-use crate::portal::http::Reply;
+use crate::portal::http::{BASE, Reply};
 use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
 use crate::portal::router::Ask;
@@ -34,7 +34,8 @@ pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
         ));
     }
     let started = start(ask, typed, wanted)?;
-    let reply = Reply::json(201, &object(&started.session, &ask.site));
+    let reply = Reply::json(201, &object(&started.session, &ask.site))
+        .with("Location", format!("{BASE}/api/v1/sessions/{}", started.session.id));
     Ok(started.set_cookie.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }
 

@@ -3,7 +3,7 @@
 use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::{Asker, Machine};
-use crate::model::{Bytes, Lifetime};
+use crate::config::Settings;
 use crate::portal::form::Form;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
@@ -148,30 +148,28 @@ fn rounded(bytes: u64) -> String {
     show::bytes(bytes)
 }
 
-fn offers(all: impl Iterator<Item = (String, String)>, wanted: &[String]) -> Vec<Offer> {
-    let mut offers: Vec<Offer> = all.map(|(value, label)| Offer { value, label, chosen: false }).collect();
-    let at = wanted.iter().find_map(|w| offers.iter().position(|offer| offer.value == *w)).unwrap_or(0);
-    if let Some(offer) = offers.get_mut(at) {
-        offer.chosen = true;
-    }
-    offers
+/// Offers of `all`, each a number with the text of its field; chosen is the first of `wanted` that is on
+/// offer, or else the next above it.
+fn offers<N: Copy + Ord + ToString>(all: &[N], label: impl Fn(N) -> String, wanted: &[Option<N>]) -> Vec<Offer> {
+    let above = |wanted: N| all.iter().copied().filter(|n| *n >= wanted).min();
+    let chosen = wanted.iter().flatten().find_map(|n| above(*n)).or(all.first().copied());
+    let offer = |n: &N| Offer { value: n.to_string(), label: label(*n), chosen: chosen == Some(*n) };
+    all.iter().map(offer).collect()
 }
 
 fn cpus(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let all = ask.settings.page.cpus.iter().map(|n| (n.to_string(), n.to_string()));
-    offers(all, &[choices.cpus.clone(), ask.settings.session.cpus.to_string()])
+    let Settings { page, session, .. } = ask.settings;
+    offers(&page.cpus, |n| n.to_string(), &[choices.cpus.parse().ok(), Some(session.cpus)])
 }
 
 fn memory(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let all = ask.settings.page.memory.iter().map(|b| (b.to_string(), show::bytes(b.0)));
-    let wanted = choices.memory.parse().unwrap_or(Bytes(0));
-    offers(all, &[wanted.to_string(), ask.settings.session.memory.to_string()])
+    let Settings { page, session, .. } = ask.settings;
+    offers(&page.memory, |b| show::bytes(b.0), &[choices.memory.parse().ok(), Some(session.memory)])
 }
 
 fn lifetime(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let all = ask.settings.page.lifetime.iter().map(|t| (t.to_string(), show::lifetime(t.0)));
-    let wanted = choices.lifetime.parse::<Lifetime>().map_or_else(|_| String::new(), |t| t.to_string());
-    offers(all, &[wanted, ask.settings.session.lifetime.to_string()])
+    let Settings { page, session, .. } = ask.settings;
+    offers(&page.lifetime, |t| show::lifetime(t.0), &[choices.lifetime.parse().ok(), Some(session.lifetime)])
 }
 
 fn paragraphs(text: &str) -> Vec<&str> {
@@ -195,6 +193,17 @@ mod tests {
         assert_eq!(chosen("c").unwrap(), "c");
         assert_eq!(chosen("a").unwrap(), "b");
         assert_eq!(chosen("").unwrap(), "b");
+    }
+
+    #[test]
+    fn what_is_not_on_offer_becomes_the_next_above_it() {
+        let chosen = |wanted: &[Option<u32>]| {
+            offers(&[1, 2, 8], |n| n.to_string(), wanted).into_iter().find(|o| o.chosen).map(|o| o.value)
+        };
+        assert_eq!(chosen(&[Some(2), Some(1)]).unwrap(), "2");
+        assert_eq!(chosen(&[Some(3), Some(1)]).unwrap(), "8");
+        assert_eq!(chosen(&[Some(9), Some(2)]).unwrap(), "2");
+        assert_eq!(chosen(&[None, Some(99)]).unwrap(), "1");
     }
 
     #[test]

@@ -221,3 +221,30 @@ fn a_broken_connection_to_the_launcher_is_made_anew() {
     }
     assert_eq!(alice.get("/").status, 200);
 }
+
+#[test]
+fn on_https_the_cookie_is_another_one() {
+    let bench = Bench::new();
+    let mut alice = Browser::new(&bench);
+    alice.set("x-forwarded-proto", "https");
+    let csrf = alice.csrf("/sessions");
+    let reply = alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
+    let cookie = header(&reply, "Set-Cookie").unwrap();
+    assert!(cookie.starts_with("__Host-qwd=") && cookie.contains("Secure"), "{cookie}");
+    assert_eq!(alice.get("/sessions").status, 200);
+    alice.set("x-forwarded-proto", "http");
+    assert_eq!(alice.get("/sessions").status, 401);
+}
+
+#[test]
+fn links_are_absolute_by_public_url() {
+    let bench = Bench::new();
+    bench.root.write("etc/qemu-web-desktop/config.toml", "public_url = 'https://desktops.example.org/'\n");
+    let mut alice = Browser::new(&bench);
+    alice.set("host", "desktops.example.org");
+    let csrf = alice.csrf("/sessions");
+    alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    assert!(page.contains("value=\"https://desktops.example.org/qemu-web-desktop/sessions/abcdefghjk\""));
+}
