@@ -35,10 +35,10 @@ impl Launcher {
         Self::by(Arc::clone(&self.connect))
     }
 
-    /// A call that changes nothing: made again if the connection turns out to be broken.
+    /// A call that changes nothing: made again if it may not have been answered for a passing reason.
     pub fn ask<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
         match self.attempt(&call) {
-            Err(error) if broken(&error) => Ok(self.attempt(&call)?),
+            Err(error) if passing(&error) => Ok(self.attempt(&call)?),
             other => Ok(other?),
         }
     }
@@ -65,6 +65,16 @@ impl Launcher {
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()?;
         Ok(current.insert(proxy).clone())
+    }
+}
+
+/// True if the same call may well succeed now: the connection was broken, or the launcher was just ending.
+/// A call that took too long would take as long again.
+fn passing(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(name, ..) => name.as_str() == "org.freedesktop.DBus.Error.NoReply",
+        zbus::Error::InputOutput(e) => e.kind() != std::io::ErrorKind::TimedOut,
+        _ => true,
     }
 }
 

@@ -216,6 +216,15 @@ fn connect(
     Ok(client)
 }
 
+/// The stand-in launcher on a bus, under its own name, until the connection is closed.
+pub(super) fn launcher_on(address: &str, world: &Arc<Mutex<World>>) -> zbus::Result<zbus::blocking::Connection> {
+    let fake = Fake(Arc::clone(world));
+    zbus::blocking::connection::Builder::address(address)?
+        .serve_at(crate::bus::PATH, fake)?
+        .name(crate::bus::NAME)?
+        .build()
+}
+
 fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
     Machine { name: name.into(), description: description.into(), problem: problem.into(), image_bytes: 3 << 29 }
 }

@@ -1,6 +1,7 @@
 //! The portal as a browser and a script see it, against a launcher that speaks the real interface.
 
 mod api;
+mod bus;
 mod markup;
 mod matrix;
 mod pages;
