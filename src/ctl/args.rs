@@ -56,6 +56,8 @@ pub(super) enum Command {
     Stop(Stop),
     /// Show the service in figures, and what is wrong with it.
     Status,
+    /// Validate the configuration and look at this server; errors and warnings say what mends them.
+    Check,
     /// Show every setting with the file and line it comes from.
     Config,
     /// Print the version.

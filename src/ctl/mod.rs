@@ -4,6 +4,7 @@
 //! only downloads, the configuration and the check of the host read and write files here.
 
 mod args;
+mod check;
 mod client;
 mod config;
 mod download;
@@ -47,6 +48,7 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Refresh => return download::refresh(args),
         Command::Machines => machines::machines(args)?,
         Command::Status => return status::status(args),
+        Command::Check => return check::check(args),
         Command::Config => config::config(args)?,
         Command::Version => version(args)?,
         Command::Completion { shell } => completion(*shell)?,

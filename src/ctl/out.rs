@@ -33,7 +33,7 @@ pub(super) fn complain(sentence: &str) {
 }
 
 /// Without control characters other than the end of a line: some texts come from configuration or images.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 

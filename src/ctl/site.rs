@@ -21,10 +21,8 @@ pub(super) fn join(base: &str, secret: &str) -> String {
 }
 
 fn by_host_name(root: &Path) -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = if name.trim().is_empty() { "localhost" } else { name.trim() };
     let scheme = if has_tls(root) { "https" } else { "http" };
-    format!("{scheme}://{name}")
+    format!("{scheme}://{}", crate::host::name())
 }
 
 /// Whether a site of Apache's speaks TLS.

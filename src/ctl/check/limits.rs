@@ -1,0 +1,107 @@
+//! Offers and limits that contradict each other, or the server: pure.
+
+use super::Findings;
+use crate::config::{Catalogue, Settings};
+use crate::model::{Bytes, Lifetime};
+use crate::policy::{Host, Wanted, admit};
+
+/// What is offered but can never be had, were the server empty and idle.
+pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Catalogue, host: &Host) {
+    let least = settings.session.memory_min;
+    let fits = |cpus: u32, memory: Bytes| admitted(settings, host, cpus, memory);
+    if !fits(1, least) {
+        return found.warn(
+            "No session can start at all on this server, not even the smallest: raise the [limits] in \
+             /etc/qemu-web-desktop/config.toml ('qwdctl config' shows them).",
+        );
+    }
+    let cpus = settings.page.cpus.iter().filter(|n| !fits(**n, least)).map(u32::to_string).collect();
+    let memory = settings.page.memory.iter().filter(|m| !fits(1, **m)).map(Bytes::to_string).collect();
+    let offers: [(&str, Vec<String>); 2] = [("page.cpus", cpus), ("page.memory", memory)];
+    for (key, never) in offers.iter().filter(|(_, never)| !never.is_empty()) {
+        found.warn(never_fits(key, &never.join(", "), host));
+    }
+    if !fits(settings.session.cpus, settings.session.memory) {
+        let wanted = format!("{} CPUs with {}", settings.session.cpus, settings.session.memory);
+        found.warn(never_fits("session.cpus and session.memory", &wanted, host));
+    }
+    lifetimes(found, settings);
+    if let Some(name) = settings.page.machine.as_ref().filter(|name| catalogue.get(name).is_none()) {
+        found.warn(format!("page.machine is '{name}', which is no machine: 'qwdctl machines' lists those there are."));
+    }
+}
+
+fn admitted(settings: &Settings, host: &Host, cpus: u32, memory: Bytes) -> bool {
+    let owner = "anybody".parse().expect("a plain name is a user's name");
+    let empty = Host { load: 0.0, memory_available: host.memory_total, ..*host };
+    admit(&settings.limits, &empty, settings.session.memory_min, &[], &Wanted { owner, cpus, memory }).is_ok()
+}
+
+fn never_fits(key: &str, what: &str, host: &Host) -> String {
+    format!(
+        "Nobody can ever have what {key} offers ({what}) on this server with {} CPUs and {} MiB of memory: lower it, or \
+         raise the [limits], in /etc/qemu-web-desktop/config.toml ('qwdctl config' shows them).",
+        host.cpus,
+        host.memory_total.0 >> 20
+    )
+}
+
+fn lifetimes(found: &mut Findings, settings: &Settings) {
+    let most = settings.session.lifetime_max;
+    let too_long = |time: &&Lifetime| most.0 > 0 && (time.0 == 0 || **time > most);
+    let offered = settings.page.lifetime.iter().chain([&settings.session.lifetime]).filter(too_long);
+    let mut texts: Vec<String> = offered.map(ToString::to_string).collect();
+    texts.dedup();
+    if !texts.is_empty() {
+        found.warn(format!(
+            "page.lifetime or session.lifetime is longer ({}) than session.snapshot_lifetime allows ({most}): change one \
+             of them in /etc/qemu-web-desktop/config.toml.",
+            texts.join(", ")
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(cpus: u32, gib: u64, change: impl FnOnce(&mut Settings)) -> Vec<String> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let memory = Bytes(gib << 30);
+        let host = Host { cpus, load: 9.0, memory_total: memory, memory_available: Bytes(0) };
+        let mut found = Findings::default();
+        offers(&mut found, &settings, &Catalogue::default(), &host);
+        assert!(found.errors.is_empty());
+        found.warnings
+    }
+
+    #[test]
+    fn a_large_server_can_keep_what_the_defaults_promise() {
+        assert_eq!(found(16, 64, |_| ()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_small_server_cannot_give_is_told() {
+        let small = found(2, 8, |_| ());
+        assert_eq!(small.len(), 2, "{small:?}");
+        assert!(
+            small[0].contains("page.cpus offers (2, 4)") && small[1].contains("page.memory offers (4G)"),
+            "{small:?}"
+        );
+        assert!(found(2, 2, |_| ())[2].contains("session.cpus and session.memory"));
+    }
+
+    #[test]
+    fn limits_that_admit_nobody_are_told_once() {
+        let all = found(16, 64, |s| s.limits.service_max_session_nb = 0);
+        assert!(all.len() == 1 && all[0].starts_with("No session can start at all"), "{all:?}");
+    }
+
+    #[test]
+    fn lifetimes_beyond_the_longest_and_unknown_machines_are_told() {
+        let all = found(16, 64, |s| s.session.lifetime_max = Lifetime(86_400));
+        assert!(all[0].contains("(2d, 3d)") && all[0].contains("allows (1d)"), "{all:?}");
+        assert!(found(16, 64, |s| s.page.machine = "x.iso".parse().ok())[0].contains("'x.iso', which is no machine"));
+    }
+}

@@ -1,0 +1,86 @@
+//! `check`: errors decide the exit status, warnings say what mends them.
+
+use super::bed::Bed;
+use serde_json::Value;
+
+fn texts(found: &Value, key: &str) -> Vec<String> {
+    found[key].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn warnings_alone_are_no_failure() {
+    let bed = Bed::without_launcher();
+    let outcome = bed.good("check --json");
+    let found = outcome.json();
+    assert_eq!(texts(&found, "errors"), Vec::<String>::new());
+    let warnings = texts(&found, "warnings");
+    for (what, remedy) in [
+        ("No machine is named", "qwdctl download"),
+        ("QEMU (qemu-system-x86_64) is missing", "apt install qemu-system-x86"),
+        ("qemu-img is missing", "apt install qemu-utils"),
+        ("noVNC is missing", "apt install novnc"),
+        ("Apache is missing", "apt install apache2"),
+        ("No sign-in method", "this server only"),
+        ("The launcher does not answer", "systemctl status qwd-launcher"),
+    ] {
+        let told = warnings.iter().find(|w| w.contains(what)).unwrap_or_else(|| panic!("{what}: {warnings:#?}"));
+        assert!(told.contains(remedy), "{told}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_files_are_errors_and_all_are_told() {
+    let bed = Bed::without_launcher();
+    bed.root.write("etc/qemu-web-desktop/config.toml", "[qemu]\naccell = \"kvm\"\n");
+    bed.root.write("etc/qemu-web-desktop/machines.conf", "[a.iso]\nurll=x\n[../b]\n");
+    let outcome = bed.run("check --json");
+    assert_eq!(outcome.code, 1);
+    let errors = texts(&outcome.json(), "errors");
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+    assert!(errors[0].starts_with("/etc/qemu-web-desktop/config.toml:2: ") && errors[0].contains("'qemu.accel'"));
+    assert!(errors[1].starts_with("/etc/qemu-web-desktop/machines.conf:2: "), "{errors:#?}");
+    let text = bed.run("check");
+    assert!(text.out.starts_with("error: ") && text.out.contains("3 errors and "), "{}", text.out);
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_errors() {
+    let bed = Bed::without_launcher();
+    bed.root.write("var/lib/qemu-web-desktop/machines", "a file");
+    bed.root.write("etc/qemu-web-desktop/config.toml", "[paths]\ndir_snapshots = \"/srv/disks\"\n");
+    let errors = texts(&bed.run("check --json").json(), "errors");
+    assert!(errors[0].contains("paths.dir_machines"), "{errors:#?}");
+    assert!(errors[1].contains("mkdir -p") && errors[1].contains("paths.dir_snapshots"), "{errors:#?}");
+}
+
+#[test]
+fn a_complete_server_is_not_complained_about() {
+    let bed = Bed::new();
+    for file in [
+        "usr/bin/qemu-system-x86_64",
+        "usr/bin/qemu-img",
+        "usr/share/novnc/core/rfb.js",
+        "etc/apache2/mods-enabled/alias.load",
+        "etc/apache2/mods-enabled/headers.load",
+        "etc/apache2/mods-enabled/proxy.load",
+        "etc/apache2/conf-enabled/qemu-web-desktop.conf",
+        "var/lib/qemu-web-desktop/machines/a.iso",
+    ] {
+        bed.root.write(file, "");
+    }
+    bed.root.write("etc/qemu-web-desktop/machines.conf", "[a.iso]\ndescription=A\n[b c.iso]\nurl=http://x/\n");
+    let warnings = texts(&bed.good("check --json").json(), "warnings");
+    for absent in ["QEMU (", "qemu-img", "noVNC", "Apache is missing", "a2enconf", "a.iso", "launcher does not"] {
+        assert!(!warnings.iter().any(|w| w.contains(absent)), "{absent}: {warnings:#?}");
+    }
+    for told in [
+        "'a2enmod proxy_http && systemctl restart apache2'",
+        "'qwdctl download \"b c.iso\"'",
+        "unprotected http",
+        // What the launcher says about itself.
+        "config.toml:1: it is broken",
+        "KVM does not work here.",
+    ] {
+        assert!(warnings.iter().any(|w| w.contains(told)), "{told}: {warnings:#?}");
+    }
+}
