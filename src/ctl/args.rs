@@ -209,4 +209,21 @@ mod tests {
             assert!(parse(line).is_ok(), "{line}");
         }
     }
+
+    #[test]
+    fn the_manual_page_has_every_command_and_option() {
+        const PAGE: &str = include_str!("../../man/qwdctl.1");
+        let mut main = Args::command();
+        main.build();
+        let shown = main.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help");
+        for command in shown {
+            let name = command.get_name();
+            let heads = [".B ", ".BR ", ".BI "].map(|macro_| format!("\n{macro_}{name}"));
+            assert!(heads.iter().any(|head| PAGE.contains(head)), "{name} has no paragraph");
+            for option in command.get_arguments().filter_map(|a| a.get_long()) {
+                let written = format!("\\-\\-{}", option.replace('-', "\\-"));
+                assert!(PAGE.contains(&written), "--{option} of {name} is not explained");
+            }
+        }
+    }
 }

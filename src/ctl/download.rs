@@ -78,8 +78,9 @@ fn one<'a>(args: &Args, folder: &Path, entry: &'a MachineEntry, network: &Networ
 /// The launcher remembers what it finds out now, so that the first session need not wait for it. What
 /// it cannot tell now, it finds out then.
 fn told_launcher(name: &MachineName, size: u64) -> Outcome<'_> {
-    if let Ok(client) = Client::connect() {
-        let _ = client.launcher.examine(name.as_str());
+    let asked = Client::connect().and_then(|client| Ok(client.launcher.examine(name.as_str())?));
+    if let Some(machine) = asked.ok().filter(|machine| !machine.problem.is_empty()) {
+        out::complain(&format!("{name}: {}", machine.problem));
     }
     Outcome::good(name, "downloaded", size)
 }

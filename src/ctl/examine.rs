@@ -33,7 +33,7 @@ fn in_a_unit(image: &Path) -> Result<String, Problem> {
     let failed = |e: std::io::Error| Problem::failed(format!("The image could not be examined: {e}."));
     let systemd = Systemd::new(&Connection::system()?)?;
     let (read, write) = rustix::pipe::pipe().map_err(|e| failed(e.into()))?;
-    let name = format!("qwd-examine-{}.service", std::process::id());
+    let name = format!("qwd-examine-{}.service", crate::random::label());
     // The report is short and fits into the pipe, so it can be read when the unit is done.
     systemd.start_transient(&name, &unit::examination(image), vec![("StandardOutputFileDescriptor", write)])?;
     let mut report = String::new();
