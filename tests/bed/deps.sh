@@ -32,6 +32,7 @@ has_rust() {
         version=$(HOME=$home PATH=$PATH:$home/.cargo/bin "$tool" --version 2>/dev/null | cut -d' ' -f2)
         [ -n "$version" ] && at_least "$RUST" "$version" || return 1
     done
+    PATH=$PATH:$home/.cargo/bin command -v rustfmt >/dev/null
 }
 
 # Debian 12 ships a compiler that keeps up with browsers under a name of its own.
@@ -53,14 +54,14 @@ missing() {
     for package in "${packages[@]}"; do
         installed "$package" || echo "$package"
     done
-    has_rust || rust_packages
+    has_rust || for package in $(rust_packages); do installed "$package" || echo "$package"; done
     knows_trixie || echo debian-archive-keyring
 }
 
 main() {
     [ "$(id -u)" = 0 ] || { echo "deps: must run as root" >&2 && exit 1; }
     local wanted
-    mapfile -t wanted < <(missing | tr ' ' '\n' | sort -u)
+    mapfile -t wanted < <(missing | sort -u)
     [ "${#wanted[@]}" -gt 0 ] || return 0
     echo "deps: installing ${wanted[*]}"
     export DEBIAN_FRONTEND=noninteractive

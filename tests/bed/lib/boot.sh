@@ -146,16 +146,16 @@ running() {
     esac
 }
 
-# enter NAME CMD…: run it inside, in the bed's cgroups, and end it if we are ended.
-enter() {
+enter() { (become "$@"); }
+
+# become NAME CMD…: turn into CMD inside, in the bed's cgroups; it ends when we are ended.
+become() {
     local pid
     pid=$(require_leader "$1") || exit 1
     shift
-    (
-        join_cgroup "$pid"
-        exec nsenter -t "$pid" -a -r -w env -i PATH="$BED_PATH" HOME=/root TERM="${TERM:-dumb}" \
-            LANG=C.UTF-8 setpriv --pdeathsig KILL "$@"
-    )
+    join_cgroup "$pid"
+    exec nsenter -t "$pid" -a -r -w env -i PATH="$BED_PATH" HOME=/root TERM="${TERM:-dumb}" \
+        LANG=C.UTF-8 setpriv --pdeathsig KILL "$@"
 }
 
 BED_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

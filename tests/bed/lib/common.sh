@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034 # used by those that source it
 # Shared by all programs of the test bed: messages, the cache, locks, recorded processes.
 
-CACHE=${QWD_CACHE:-/var/cache/qwd-testbed}
+CACHE=$(realpath -m "${QWD_CACHE:-/var/cache/qwd-testbed}")
 HERE=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
 die() {
