@@ -3,7 +3,8 @@
 use crate::model::{Secret, SessionId};
 use sha2::{Digest, Sha256};
 
-fn bytes<const N: usize>() -> [u8; N] {
+/// So many random bytes.
+pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
     // The kernel's generator does not fail once the system is up; going on without it would be worse.
     getrandom::fill(&mut out).expect("the kernel gives random bytes");

@@ -22,7 +22,8 @@ pub enum Purpose {
 /// The portal's own key. It outlives a restart, and with it the forms that people have open.
 pub struct Key(Vec<u8>);
 
-const KEY_BYTES: usize = Secret::LEN;
+const KEY_BYTES: usize = 32;
+const MAC_BYTES: usize = 32;
 
 impl Key {
     /// Reads the key from a file, or makes both.
@@ -30,7 +31,7 @@ impl Key {
         if let Some(key) = Self::read(path)? {
             return Ok(key);
         }
-        let bytes = random::secret().expose().as_bytes().to_vec();
+        let bytes = random::bytes::<KEY_BYTES>().to_vec();
         // Whole or not at all, as a crash may come between.
         let fresh = path.with_extension("new");
         let _ = fs::remove_file(&fresh);
@@ -47,15 +48,20 @@ impl Key {
         }
     }
 
-    /// The hidden field of a form, bound to a cookie.
+    /// The hidden field of a form, bound to a cookie. Its text is another one each time, so that the
+    /// length of a compressed page tells nothing about it.
     pub fn token(&self, purpose: Purpose, cookie: &Secret) -> String {
-        BASE64URL_NOPAD.encode(&self.mac(purpose, cookie).finalize().into_bytes())
+        let mask = random::bytes::<MAC_BYTES>();
+        let masked = self.mac(purpose, cookie).finalize().into_bytes().into_iter().zip(mask).map(|(a, b)| a ^ b);
+        BASE64URL_NOPAD.encode(&mask.into_iter().chain(masked).collect::<Vec<u8>>())
     }
 
-    /// True if this is that token; takes as long for a wrong one.
+    /// True if this is such a token; takes as long for a wrong one.
     pub fn verify(&self, purpose: Purpose, cookie: &Secret, token: &str) -> bool {
-        let token = BASE64URL_NOPAD.decode(token.as_bytes());
-        token.is_ok_and(|token| self.mac(purpose, cookie).verify_slice(&token).is_ok())
+        let Ok(token) = BASE64URL_NOPAD.decode(token.as_bytes()) else { return false };
+        let (mask, masked) = token.split_at(token.len().min(MAC_BYTES));
+        let mac: Vec<u8> = mask.iter().zip(masked).map(|(a, b)| a ^ b).collect();
+        token.len() == 2 * MAC_BYTES && self.mac(purpose, cookie).verify_slice(&mac).is_ok()
     }
 
     fn mac(&self, purpose: Purpose, cookie: &Secret) -> Hmac<Sha256> {
@@ -81,7 +87,9 @@ mod tests {
         assert!(!key.verify(Purpose::SignedIn, &b, &token));
         assert!(!key.verify(Purpose::Anonymous, &a, &token));
         assert!(!Key(vec![8; 32]).verify(Purpose::SignedIn, &a, &token));
-        for wrong in ["", "AAAA", "not base64 at all"] {
+        assert_ne!(key.token(Purpose::SignedIn, &a), token);
+        let longer = format!("{token}AAAA");
+        for wrong in ["", "AAAA", "not base64 at all", &token[..43], &longer] {
             assert!(!key.verify(Purpose::SignedIn, &a, wrong), "{wrong:?}");
         }
     }

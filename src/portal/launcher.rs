@@ -2,7 +2,7 @@
 //! anew when it broke. D-Bus activation starts the launcher itself.
 
 use crate::bus::LauncherProxyBlocking;
-use crate::model::Problem;
+use crate::model::{Problem, Word};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zbus::blocking::Connection;
@@ -37,15 +37,16 @@ impl Launcher {
 
     /// A call that changes nothing: made again if it may not have been answered for a passing reason.
     pub fn ask<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
-        match self.attempt(&call) {
-            Err(error) if passing(&error) => Ok(self.attempt(&call)?),
-            other => Ok(other?),
-        }
+        let result = match self.attempt(&call) {
+            Err(error) if passing(&error) => self.attempt(&call),
+            other => other,
+        };
+        result.map_err(problem)
     }
 
     /// A call that changes something: never made twice, as the first may have arrived.
     pub fn change<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
-        Ok(self.attempt(&call)?)
+        self.attempt(&call).map_err(problem)
     }
 
     fn attempt<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> zbus::Result<T> {
@@ -65,6 +66,20 @@ impl Launcher {
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()?;
         Ok(current.insert(proxy).clone())
+    }
+}
+
+/// What people are told. A bus that keeps the portal out is a fault of the installation, not theirs.
+fn problem(error: zbus::Error) -> Problem {
+    match &error {
+        zbus::Error::MethodError(name, ..) if name.as_str() == "org.freedesktop.DBus.Error.AccessDenied" => {
+            Problem::new(
+                Word::Unavailable,
+                "The system bus keeps the portal from the launcher; the administrator loads its policy with \
+                 'systemctl reload dbus'.",
+            )
+        }
+        _ => error.into(),
     }
 }
 

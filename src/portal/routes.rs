@@ -25,6 +25,7 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/sessions/{id}/screen", SignedIn, Reading, pages::screen),
     route(Get, "/sessions/{id}/stop", SignedIn, Reading, pages::session),
     route(Post, "/sessions/{id}/stop", SignedIn, Form, pages::stop),
+    route(Post, "/sessions/{id}/kill", SignedIn, Form, pages::kill),
     route(Get, "/sessions/{id}/extend", SignedIn, Reading, pages::session),
     route(Post, "/sessions/{id}/extend", SignedIn, Form, pages::extend),
     route(Get, "/sessions/{id}/shares", SignedIn, Reading, pages::session),

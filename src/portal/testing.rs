@@ -130,6 +130,10 @@ impl Fake {
         self.change(&asker, id, |s| s.state = "stopping".into())
     }
 
+    fn kill(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
+        self.change(&asker, id, |s| s.state = "ended".into())
+    }
+
     fn extend(&self, asker: Asker, id: &str, seconds: u64) -> Result<Session, Problem> {
         self.change(&asker, id, |s| s.expires_at += seconds)
     }

@@ -84,6 +84,11 @@ struct FirstPage<'a> {
 }
 
 impl FirstPage<'_> {
+    /// True if there is anything to start.
+    fn usable(&self) -> bool {
+        self.machines.iter().any(|item| item.chosen)
+    }
+
     /// The sentence beside a field, or an empty text.
     fn said(&self, field: Field) -> &str {
         self.complaint.filter(|c| c.field == field).map_or("", |c| c.refusal.message.as_str())

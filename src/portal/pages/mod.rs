@@ -12,7 +12,7 @@ pub use create::create;
 pub use first::first;
 pub use person::{sign_in, sign_in_post, sign_out};
 pub use screen::{join, screen};
-pub use session::{extend, session, stop};
+pub use session::{extend, kill, session, stop};
 pub use sessions::sessions;
 pub use shares::{revoke, share};
 

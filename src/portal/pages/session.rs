@@ -68,6 +68,14 @@ pub fn stop(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::see_other(&format!("/sessions/{id}")))
 }
 
+/// POST sessions/ID/kill: for a machine that does not shut down when it is asked.
+pub fn kill(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let session = ask.app.launcher.change(|l| l.kill(asker.clone(), id.as_str()))?;
+    asked(&asker, &session, "asked to switch it off");
+    Ok(Reply::see_other(&format!("/sessions/{id}")))
+}
+
 /// POST sessions/ID/extend
 pub fn extend(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);

@@ -8,9 +8,13 @@ use std::collections::BTreeSet;
 /// Every kind of page, by name.
 fn pages() -> Vec<(String, String)> {
     let bench = Bench::new();
-    for (id, state) in
-        [("runnabcdef", "running"), ("startabcde", "starting"), ("endedabcde", "ended"), ("faiedabcde", "failed")]
-    {
+    for (id, state) in [
+        ("runnabcdef", "running"),
+        ("startabcde", "starting"),
+        ("stppngabcd", "stopping"),
+        ("endedabcde", "ended"),
+        ("faiedabcde", "failed"),
+    ] {
         let session = crate::bus::Session { state: state.into(), ..a_session(id, "alice") };
         bench.world.lock().unwrap().sessions.push(session);
     }
@@ -27,6 +31,7 @@ fn pages() -> Vec<(String, String)> {
         "/nothing",
         "/sessions/runnabcdef",
         "/sessions/startabcde",
+        "/sessions/stppngabcd",
         "/sessions/endedabcde",
         "/sessions/faiedabcde",
         "/sessions/runnabcdef/screen",
@@ -70,7 +75,7 @@ fn every_form_that_changes_something_carries_a_token() {
             let form = form.split("</form>").next().unwrap();
             let token =
                 form.split_once("name=\"csrf\" value=\"").map(|(_, rest)| rest.split('"').next().unwrap().len());
-            assert_eq!(token, Some(43), "{name}: {form}");
+            assert_eq!(token, Some(86), "{name}: {form}");
         }
     }
 }
