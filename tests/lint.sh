@@ -34,7 +34,7 @@ make -s all PROFILE=dev
 verify_units
 say lintian
 deb=$(tests/package/build-deb 2>"$stage/deb.log" | tail -1) || { tail -30 "$stage/deb.log" && exit 1; }
-lintian --fail-on error,warning --display-info "${deb%/*}"/qemu-web-desktop_*.changes
+lintian --fail-on error,warning "${deb%/*}"/qemu-web-desktop_*.changes
 if [ -e tests/layers ]; then
     say layers
     tests/layers
