@@ -12,6 +12,15 @@ tmpfilesdir = $(prefix)/lib/tmpfiles.d
 CARGO = cargo
 PROFILE ?= release
 
+# Under sudo the compiler may be the person's own.
+ifneq ($(SUDO_USER),)
+person := $(shell getent passwd $(SUDO_USER) | cut -d: -f6)
+ifneq ($(wildcard $(person)/.cargo/bin/cargo),)
+export RUSTUP_HOME ?= $(person)/.rustup
+export PATH := $(PATH):$(person)/.cargo/bin
+endif
+endif
+
 out = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
 programs = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/qwd-*.rs))
 pkglibexec = $(libexecdir)/qemu-web-desktop

@@ -57,6 +57,13 @@ inside env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "/root/${deb##*
     { tail -20 target/demo-install.log >&2 && exit 1; }
 printf '[%s]\nurl=%s\ndescription=%s\n' "$machine" "$url" "$description" |
     inside sh -c 'cat >/etc/qemu-web-desktop/machines.conf'
+# A machine that has just built a package is busy, and one person tries it out alone.
+inside sh -c 'cat >/etc/qemu-web-desktop/config.d/demo.toml' <<'EOT'
+[limits]
+service_max_load = 100.0
+service_max_cpu_fraction_nb_per_user = 4.0
+service_max_mem_fraction_nb_per_user = 0.8
+EOT
 inside qwdctl download
 port=$("$bed" forward "$name" 8080 80 --next)
 cat <<EOT

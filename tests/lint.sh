@@ -35,8 +35,4 @@ verify_units
 say lintian
 deb=$(tests/package/build-deb 2>"$stage/deb.log" | tail -1) || { tail -30 "$stage/deb.log" && exit 1; }
 lintian --fail-on error,warning "${deb%/*}"/qemu-web-desktop_*.changes
-if [ -e tests/layers ]; then
-    say layers
-    tests/layers
-fi
 say "nothing to complain about"
