@@ -8,7 +8,7 @@ use super::sessions::Shown;
 use super::{out, site};
 use crate::bus::Session;
 use crate::model::{Problem, Word};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
 /// Stops sessions; problems with some do not keep the others running.
@@ -56,12 +56,10 @@ fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem>
 
 /// A line on a terminal, nothing elsewhere.
 fn spinner(session: &Session) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the shape of the line is valid");
+    let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(120));
-    bar.set_message(format!(
-        "The guest of {} is shutting down (Ctrl-C ends the waiting, not the shutting down)",
-        session.id
-    ));
+    bar.set_message(format!("The guest of {} shuts down (Ctrl-C ends the waiting only)", session.id));
     bar
 }
 

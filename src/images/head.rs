@@ -67,8 +67,8 @@ fn le32(bytes: &[u8], offset: usize) -> u64 {
 fn container(head: &[u8], tail: &[u8]) -> Option<Result<Format, String>> {
     const OLD_QCOW: &str = "The image has QEMU's first format, qcow; \
                             'qemu-img convert -f qcow -O qcow2 OLD NEW' makes one that is taken.";
-    const DESCRIPTOR: &str = "The image is only the description of a VMware disk whose data is in other files; \
-                              'qemu-img convert -f vmdk -O qcow2 OLD NEW' makes one file of it.";
+    const DESCRIPTOR: &str = "The image is only the description of a VMware disk whose data is in other files: get it \
+                              in one file from whoever made it.";
     if at(head, 0, b"QFI\xfb") {
         return Some(if at(head, 4, &[0, 0, 0, 1]) { Err(OLD_QCOW.into()) } else { Ok(Format::Qcow2) });
     }

@@ -97,8 +97,9 @@ fn stands_alone(info: &Info, path: &str) -> Result<(), String> {
 }
 
 fn needs(how: &str, other: &str) -> String {
+    // No advice to convert it: that would read the other file, as root, into an image that is offered.
     format!(
-        "The image {how} ('{}'), and a machine must be one file; 'qemu-img convert -O qcow2 OLD NEW' makes it one.",
+        "The image {how} ('{}'), and a machine must be one file: get it in one file from whoever made it.",
         printable(other, 80)
     )
 }

@@ -1,6 +1,5 @@
 //! The server itself: programs, units, acceleration, network.
 
-use super::super::client::is_root;
 use super::Findings;
 use crate::bus::Status;
 use crate::config::{Accel, NetworkMode, Settings};
@@ -89,9 +88,6 @@ pub(super) fn network(found: &mut Findings, settings: &Settings, running: Option
             "The only name server of this server is on loopback, which guests may not reach: write dns = \"ADDRESS\" below \
              [network] in /etc/qemu-web-desktop/config.toml.",
         );
-    }
-    if !is_root() && running.is_none() {
-        found.warn("Not everything could be looked at without root: 'sudo qwdctl check' sees more.");
     }
 }
 
