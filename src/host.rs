@@ -50,6 +50,27 @@ pub fn name() -> String {
     sysinfo::System::host_name().unwrap_or_else(|| "localhost".to_owned())
 }
 
+/// The names of this server: its host name, and those that `/etc/hosts` (below `root`) has beside it.
+pub fn names(root: &Path) -> Vec<String> {
+    names_in(&name(), &fs::read_to_string(root.join("etc/hosts")).unwrap_or_default())
+}
+
+fn names_in(name: &str, hosts: &str) -> Vec<String> {
+    let name = name.to_ascii_lowercase();
+    let mut names = vec![name.clone()];
+    for line in hosts.lines() {
+        let line = line.split('#').next().unwrap_or_default().to_ascii_lowercase();
+        let on_line: Vec<&str> = line.split_ascii_whitespace().skip(1).collect();
+        if on_line.contains(&name.as_str()) {
+            names.extend(on_line.into_iter().map(str::to_owned));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names.retain(|name| !name.is_empty());
+    names
+}
+
 /// Whether a unit's `IPAddressDeny=` has an effect: systemd needs cgroup v2 for it.
 pub fn firewalls_units() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
@@ -81,6 +102,13 @@ pub fn free_space(path: &Path) -> std::io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_names_stand_beside_the_host_name() {
+        let hosts = "127.0.0.1 localhost\n127.0.1.1\tLab7.example.org lab7 # lab7.other\n192.0.2.9 lab8 lab7x\n";
+        assert_eq!(names_in("lab7", hosts), ["lab7", "lab7.example.org"]);
+        assert!(names_in("", "").is_empty());
+    }
 
     #[test]
     fn load_is_the_present_one() {

@@ -18,7 +18,6 @@ pub mod relay;
 pub mod rfb;
 pub mod screens;
 pub mod server;
-pub mod settings;
 pub mod up;
 
 use std::path::Path;
@@ -45,7 +44,8 @@ fn run() -> std::io::Result<std::convert::Infallible> {
     let server = Arc::new(server::Server {
         launcher,
         screens,
-        settings: settings::Watched::new(Path::new("/")),
+        settings: crate::config::Watched::new(Path::new("/")),
+        own_names: crate::host::names(Path::new("/")),
         patience: relay::Patience::default(),
         viewers: server::Viewers::default(),
     });

@@ -41,7 +41,6 @@ impl Origins {
         let name = without_port(host).to_ascii_lowercase();
         let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&name);
         name == "localhost"
-            || name.ends_with(".localhost")
             || address.parse::<IpAddr>().is_ok()
             || self.own_names.iter().any(|own| own.eq_ignore_ascii_case(&name))
     }
@@ -59,20 +58,6 @@ fn normal(origin: &str) -> String {
     let lower = origin.to_ascii_lowercase();
     let own_port = if lower.starts_with("https:") { ":443" } else { ":80" };
     lower.strip_suffix(own_port).unwrap_or(&lower).to_owned()
-}
-
-/// The names of this server: its host name, and those that `/etc/hosts` has beside it.
-pub fn own_names(host_name: &str, hosts: &str) -> Vec<String> {
-    let mut names = vec![host_name.to_owned()];
-    for line in hosts.lines() {
-        let line = line.split('#').next().unwrap_or_default();
-        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
-        if words.contains(&host_name) {
-            names.extend(words.into_iter().map(str::to_owned));
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
 }
 
 #[cfg(test)]
@@ -133,12 +118,5 @@ mod tests {
         for origin in ["https://desk.example.org.evil.example", "http://desk.example.org", "https://lab7", "null"] {
             assert!(!admitted(&origins, origin, "https", "lab7"), "{origin}");
         }
-    }
-
-    #[test]
-    fn own_names_stand_beside_the_host_name() {
-        let hosts = "127.0.0.1 localhost\n127.0.1.1\tlab7.example.org lab7 # lab7.other\n192.0.2.9 lab8 lab7x\n";
-        assert_eq!(own_names("lab7", hosts), ["lab7", "lab7.example.org", "lab7"]);
-        assert!(own_names("", "").is_empty());
     }
 }

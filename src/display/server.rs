@@ -2,10 +2,11 @@
 
 use super::handshake::{self, Refusal};
 use super::link::Launcher;
+use super::origin::Origins;
 use super::relay::{self, End, Ends, Patience, Shown};
 use super::screens::{Full, Place, Screens};
-use super::settings::Watched;
 use crate::bus::Grant;
+use crate::config::Watched;
 use crate::journal::id;
 use crate::model::{Problem, Role, Word};
 use std::io::Write;
@@ -29,6 +30,8 @@ pub struct Server<L> {
     pub screens: Arc<Screens>,
     /// The configuration.
     pub settings: Watched,
+    /// The names of this server.
+    pub own_names: Vec<String>,
     /// How long viewers are waited for.
     pub patience: Patience,
     /// How many there are.
@@ -98,7 +101,7 @@ impl<L: Launcher + 'static> Server<L> {
         let Some(head) = handshake::read(&mut viewer, HANDSHAKE) else { return };
         let expected = self.screens.expect();
         let opened = head.and_then(|head| {
-            let accepted = handshake::judge(&head, &self.settings.origins())?;
+            let accepted = handshake::judge(&head, &self.origins())?;
             let (server, grant) = self.launcher.redeem(&accepted.ticket).map_err(|p| refusal(&p))?;
             let role = grant.role.parse::<Role>().map_err(|p| refusal(&p))?;
             let place = expected.enter((grant.session.clone(), grant.share.clone())).map_err(|full| full_up(&full))?;
@@ -112,6 +115,11 @@ impl<L: Launcher + 'static> Server<L> {
             }
             Err(refusal) => refuse(&mut viewer, &refusal),
         }
+    }
+
+    fn origins(&self) -> Origins {
+        let public = self.settings.current().0.settings.public_url.clone();
+        Origins { public, own_names: self.own_names.clone() }
     }
 
     fn show(&self, viewer: UnixStream, server: OwnedFd, grant: &Grant, role: Role, place: &Place<'_>) {

@@ -39,6 +39,7 @@ impl Bed {
                 launcher: Arc::default(),
                 screens: Arc::default(),
                 settings: Watched::new(root),
+                own_names: Vec::new(),
                 patience,
                 viewers: Viewers::default(),
             }),

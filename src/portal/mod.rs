@@ -57,14 +57,12 @@ impl App {
     /// Reads the configuration below `root` and keeps what must outlive a restart in `state`.
     fn new(root: &Path, state: &Path, launcher: launcher::Launcher) -> std::io::Result<Self> {
         let sign_ins = SignIns::open(&state.join("sign-ins"))?;
-        let hosts = std::fs::read_to_string(root.join("etc/hosts")).unwrap_or_default();
-        let hostname = rustix::system::uname();
         Ok(Self {
             live: live::Live::new(root),
             launcher,
             sign_ins,
             key: keys::Key::load(&state.join("csrf.key"))?,
-            own_names: site::own_names(&hostname.nodename().to_string_lossy(), &hosts),
+            own_names: crate::host::names(root),
             waiting: Waiting::default(),
         })
     }

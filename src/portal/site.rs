@@ -89,23 +89,6 @@ fn is_own(name: &str, own_names: &[String]) -> bool {
     is_address || name == "localhost" || own_names.iter().any(|own| own == name)
 }
 
-/// The names of this host: its host name, and the names that `hosts` puts beside it.
-pub fn own_names(hostname: &str, hosts: &str) -> Vec<String> {
-    let hostname = hostname.to_ascii_lowercase();
-    let mut names = vec![hostname.clone()];
-    for line in hosts.lines() {
-        let line = line.split('#').next().unwrap_or_default().to_ascii_lowercase();
-        let on_line: Vec<&str> = line.split_ascii_whitespace().skip(1).collect();
-        if on_line.contains(&hostname.as_str()) {
-            names.extend(on_line.into_iter().map(str::to_owned));
-        }
-    }
-    names.sort();
-    names.dedup();
-    names.retain(|name| !name.is_empty());
-    names
-}
-
 /// The client as Apache saw it: the last element of `X-Forwarded-For`. `None` if there is none.
 pub fn client(request: &Request) -> Option<IpAddr> {
     let all = request.headers.iter().rfind(|(name, _)| name == "x-forwarded-for")?;
@@ -124,7 +107,7 @@ mod tests {
     }
 
     fn origin(host: &str, public_url: Option<&str>) -> Option<String> {
-        let names = own_names("desk", "127.0.1.1 desk.example.org desk # here\n192.0.2.1 other\n");
+        let names = ["desk".to_owned(), "desk.example.org".to_owned()];
         Site::of(&request(&[("host", host)]), public_url, &names).ok().map(|site| site.origin)
     }
 
