@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// Read the configuration and the machines below this folder.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true, value_parser = folder)]
     pub(super) root: PathBuf,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -138,6 +138,11 @@ pub(super) struct Stop {
     /// All sessions of the service; administrators only.
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// A folder as a path from the root, whoever looks into it from wherever.
+fn folder(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|e| format!("This is no folder: {e}."))
 }
 
 /// A lifetime that is not "without end": nothing on the bus could say so.

@@ -8,6 +8,7 @@ use crate::images::{Facts, read_report};
 use crate::model::{Problem, Word};
 use crate::systemd::Systemd;
 use crate::unit;
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -24,15 +25,23 @@ const SECONDS: &str = "600";
 
 /// What the image is, or why it is no machine.
 pub(super) fn examine(image: &Path) -> Result<Facts, Problem> {
-    let has_systemd = Path::new("/run/systemd/system").is_dir();
-    let report = if has_systemd && is_root() { in_a_unit(image)? } else { as_nobody(image)? };
+    let report = match system_bus() {
+        Some(bus) => in_a_unit(&bus, image)?,
+        None => as_nobody(image)?,
+    };
     read_report(&report)
 }
 
-fn in_a_unit(image: &Path) -> Result<String, Problem> {
+/// The bus on which systemd would take an order of ours.
+fn system_bus() -> Option<Connection> {
+    let has_systemd = Path::new("/run/systemd/system").is_dir();
+    (has_systemd && is_root()).then(Connection::system)?.ok()
+}
+
+fn in_a_unit(bus: &Connection, image: &Path) -> Result<String, Problem> {
     let failed = |e: std::io::Error| Problem::failed(format!("The image could not be examined: {e}."));
-    let systemd = Systemd::new(&Connection::system()?)?;
-    let (read, write) = rustix::pipe::pipe().map_err(|e| failed(e.into()))?;
+    let systemd = Systemd::new(bus)?;
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
     let name = format!("qwd-examine-{}.service", crate::random::label());
     // The report is short and fits into the pipe, so it can be read when the unit is done.
     systemd.start_transient(&name, &unit::examination(image), vec![("StandardOutputFileDescriptor", write)])?;

@@ -252,4 +252,19 @@ mod tests {
         assert_eq!(kind(&part((3 << 20) + 1024)).unwrap(), Kind::Container(Format::Vdi));
         assert!(kind(&part(3 << 20)).unwrap_err().contains("cut short"));
     }
+
+    #[test]
+    fn no_part_of_an_image_is_too_short_to_judge() {
+        let vdi = file(512, &[(64, b"\x7f\x10\xda\xbe"), (0x178, &[0xff; 16]), (0x158, &[0xff; 4])]);
+        let cd = file(33_000, &[(32_768, b"\x01CD001\x01"), (32_768 + 80, &[0xff; 4]), (32_768 + 128, &[0, 8])]);
+        for whole in [vdi, cd, file(600, &[(0, b"QFI\xfb")]), file(600, &[(510, b"\x55\xaa")])] {
+            for len in (0..whole.len()).rev().step_by(7) {
+                let part = &whole[..len];
+                // Whatever the claimed size is: an answer, and no panic.
+                for size in [0, len as u64, u64::MAX] {
+                    let _ = kind_of(part, part, size);
+                }
+            }
+        }
+    }
 }

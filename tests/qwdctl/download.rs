@@ -1,78 +1,13 @@
 //! Downloads against servers that behave, and servers that do not.
 
 use super::bed::{Folder, Outcome};
+use super::site::{Site, disk, sha256};
 use super::web::{Web, orderly, proxy, send, send_raw};
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A small disk: a boot sector's signature and some bytes.
-fn disk(mark: u8) -> Vec<u8> {
-    let mut bytes = vec![mark; 200_000];
-    bytes[510..512].copy_from_slice(b"\x55\xaa");
-    bytes
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
-}
-
-/// A catalogue in a folder of its own.
-struct Site(Folder);
-
-impl Site {
-    fn new(catalogue: &str) -> Self {
-        let folder = Folder::new();
-        folder.write("etc/qemu-web-desktop/machines.conf", catalogue);
-        folder.write("etc/qemu-web-desktop/config.toml", "[download]\ntimeout = 5\n");
-        Self(folder)
-    }
-
-    fn one(url: &str) -> Self {
-        Self::new(&format!("[m.img]\nurl={url}\n"))
-    }
-
-    fn catalogue(&self, text: &str) {
-        self.0.write("etc/qemu-web-desktop/machines.conf", text);
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(super::bed::qwdctl());
-        command.arg("--root").arg(&self.0.0).args(line.split(' ')).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
-        command
-    }
-
-    fn run(&self, line: &str) -> Outcome {
-        Outcome::of(&mut self.command(line))
-    }
-
-    fn result(&self) -> String {
-        let outcome = self.run("download --json");
-        outcome.json()[0]["result"].as_str().unwrap().to_owned()
-    }
-
-    fn machines(&self) -> PathBuf {
-        self.0.0.join("var/lib/qemu-web-desktop/machines")
-    }
-
-    fn image(&self) -> Option<Vec<u8>> {
-        fs::read(self.machines().join("m.img")).ok()
-    }
-
-    /// Files in the machine's folder that are not hidden.
-    fn shelf(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.machines().join("downloads/m.img")).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| !n.starts_with('.')).collect();
-        names.sort();
-        names
-    }
-}
 
 #[test]
 fn an_image_is_fetched_once() {
@@ -290,6 +225,20 @@ fn files_are_copied_and_copied_again_when_they_change() {
     let gone = site.run("download");
     assert!(gone.code == 1 && gone.err.contains("No such file"), "{}", gone.err);
     assert_eq!(site.image().map(|i| i.len()), Some(200_512));
+}
+
+#[test]
+fn a_root_may_be_named_from_where_one_stands() {
+    let folder = Folder::new();
+    folder.write("d.img", disk(1));
+    let site = Site::one(&format!("file://{}/d.img", folder.0.display()));
+    let mut command = Command::new(super::bed::qwdctl());
+    command
+        .current_dir(&site.0.0)
+        .args(["--root", ".", "download"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+    let outcome = Outcome::of(&mut command);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
 }
 
 #[test]

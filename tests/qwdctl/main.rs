@@ -4,4 +4,5 @@ mod bed;
 mod check;
 mod download;
 mod sessions;
+mod site;
 mod web;
