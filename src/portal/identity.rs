@@ -5,7 +5,7 @@
 //! nothing under another, so that configuring a method ends all that were merely typed.
 
 use super::cookie::Cookie;
-use super::http::Request;
+use super::http::{Method, Request};
 use super::refusal::Refusal;
 use super::signins::{SignIn, SignIns};
 use super::site;
@@ -36,8 +36,15 @@ impl Mode {
 
     /// Refuses clients who are not to be served at all.
     pub fn admit(self, request: &Request) -> Result<(), Refusal> {
-        if site::client(request).is_some_and(|address| address.is_loopback()) {
+        let client = site::client(request);
+        if client.is_some_and(|address| address.is_loopback()) {
             return Ok(());
+        }
+        // Looking is not an attempt to get in.
+        if request.method != Method::Get {
+            let client = client.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+            log::warn!(MESSAGE_ID = journal::id::LOGIN_FAILED;
+                "A request from {client} was refused: no sign-in method is configured.");
         }
         Err(Refusal::new(
             403,
@@ -83,7 +90,6 @@ pub fn typed(name: &str, now: u64) -> Result<SignIn, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::portal::http::Method;
     use crate::portal::testing::Scratch;
 
     fn from(client: Option<&str>) -> Request {

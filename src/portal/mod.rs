@@ -10,6 +10,7 @@
 //! launcher's.
 
 pub mod api;
+pub mod ask;
 pub mod cookie;
 pub mod form;
 pub mod http;
@@ -35,9 +36,9 @@ pub use routes::ROUTES;
 
 use crate::bus::{Asker, NewSession, Session};
 use crate::journal;
+use ask::Ask;
 use cookie::Cookie;
 use refusal::Refusal;
-use router::Ask;
 use signins::{SignIn, SignIns};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -3,20 +3,14 @@
 //! settings → host name → client → route → person → token against other sites → handler.
 
 use super::App;
-use super::cookie::Cookie;
-use super::form::Form;
+use super::ask::Ask;
 use super::http::{BASE, Method, Reply, Request};
 use super::identity::{Mode, Person};
-use super::keys::Purpose;
 use super::refusal::Refusal;
 use super::routes::ROUTES;
 use super::site::Site;
 use super::{api, pages};
-use crate::bus::Asker;
 use crate::config::Settings;
-use crate::model::{Secret, SessionId};
-use crate::random;
-use std::cell::Cell;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,129 +52,6 @@ pub struct Route {
     pub handler: Handler,
 }
 
-/// What a handler knows about the request it answers.
-pub struct Ask<'a> {
-    /// The portal.
-    pub app: &'a App,
-    /// In force for this request.
-    pub settings: &'a Settings,
-    /// As it came.
-    pub request: &'a Request,
-    /// Under which name we were asked.
-    pub site: Site,
-    /// Who asks, if anybody is signed in.
-    pub person: Option<Person>,
-    /// The body, if the guard is [`Guard::Form`].
-    pub form: Form,
-    /// Seconds since 1970.
-    pub now: u64,
-    id: &'a str,
-    share: &'a str,
-    anonymous: FormCookie,
-}
-
-/// What forms are bound to while nobody is signed in.
-struct FormCookie {
-    value: Secret,
-    fresh: bool,
-    used: Cell<bool>,
-}
-
-impl FormCookie {
-    fn of(request: &Request, https: bool) -> Self {
-        let old = Cookie::Form.read(request, https);
-        let fresh = old.is_none();
-        Self { value: old.unwrap_or_else(random::secret), fresh, used: Cell::new(false) }
-    }
-}
-
-impl Ask<'_> {
-    /// The session that the path names.
-    pub fn session_id(&self) -> Result<SessionId, Refusal> {
-        Ok(self.id.parse()?)
-    }
-
-    /// The share that the path names; the launcher knows whether there is one.
-    pub fn share_id(&self) -> &str {
-        self.share
-    }
-
-    /// On whose behalf the launcher is called.
-    pub fn asker(&self) -> Result<Asker, Refusal> {
-        self.person.as_ref().map(Person::asker).ok_or_else(Refusal::not_signed_in)
-    }
-
-    /// The query's fields.
-    pub fn query(&self) -> Result<Form, Refusal> {
-        Form::parse(self.request.query.as_bytes())
-    }
-
-    /// The hidden field for a form on the page that is being made.
-    pub fn csrf(&self) -> String {
-        self.anonymous.used.set(self.person.is_none());
-        let (purpose, cookie) = self.bound_to();
-        self.app.key.token(purpose, cookie)
-    }
-
-    fn bound_to(&self) -> (Purpose, &Secret) {
-        match &self.person {
-            Some(person) => (Purpose::SignedIn, &person.cookie),
-            None => (Purpose::Anonymous, &self.anonymous.value),
-        }
-    }
-
-    fn token_fits(&self, token: &str) -> bool {
-        let (purpose, cookie) = self.bound_to();
-        self.app.key.verify(purpose, cookie, token)
-    }
-
-    fn check_guard(&mut self, guard: Guard) -> Result<(), Refusal> {
-        match guard {
-            Guard::Reading => Ok(()),
-            Guard::Form => self.check_form(),
-            Guard::Json => self.check_json(),
-        }
-    }
-
-    fn check_form(&mut self) -> Result<(), Refusal> {
-        if self.request.media_type()? != "application/x-www-form-urlencoded" {
-            return Err(Refusal::new(415, "unsupported_media_type", "This address takes the forms of this site only."));
-        }
-        self.form = Form::parse(&self.request.body)?;
-        if self.token_fits(self.form.text("csrf")) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            403,
-            "not_allowed",
-            "This form has expired, or cookies are switched off in your browser. Go back, reload the page and try again.",
-        ))
-    }
-
-    fn check_json(&self) -> Result<(), Refusal> {
-        let json = self.request.media_type()? == "application/json";
-        if !json && !self.request.body.is_empty() {
-            let message = "The JSON API takes Content-Type: application/json only.";
-            return Err(Refusal::new(415, "unsupported_media_type", message));
-        }
-        let token = self.request.header("x-csrf-token")?;
-        let own_origin = json && self.request.header("origin")? == Some(self.site.origin());
-        if own_origin || token.is_some_and(|token| self.token_fits(token)) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            403,
-            "not_allowed",
-            format!(
-                "A change needs the header X-CSRF-Token, or Content-Type: application/json together with this \
-                 site's own Origin. From a command line: curl -b jar -c jar -H 'Origin: {}' \
-                 -H 'Content-Type: application/json' …",
-                self.site.origin()
-            ),
-        ))
-    }
-}
-
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
     let Some(loaded) = app.live.current() else {
@@ -218,15 +89,10 @@ fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Resu
         return Ok(Reply::see_other("/"));
     }
     let Found { route, id, share } = find(request.method, &request.path)?;
-    let https = site.https();
-    let person = Person::of(request, mode, https, &app.sign_ins, now);
-    let anonymous = FormCookie::of(request, https);
-    let mut ask = Ask { app, settings, request, site, person, form: Form::default(), now, id, share, anonymous };
+    let person = Person::of(request, mode, site.https(), &app.sign_ins, now);
+    let mut ask = Ask::new(app, settings, request, site, person, now).about(id, share);
     let reply = run(route, &mut ask)?;
-    if ask.anonymous.fresh && ask.anonymous.used.get() {
-        return Ok(reply.with("Set-Cookie", Cookie::Form.write(&ask.anonymous.value, https)));
-    }
-    Ok(reply)
+    Ok(ask.with_cookie(reply))
 }
 
 fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {

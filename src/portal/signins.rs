@@ -112,9 +112,11 @@ impl SignIns {
         let files = fs::read_dir(&self.folder).into_iter().flatten().filter_map(|e| e.ok().map(|e| e.path()));
         let mut all: Vec<(SignIn, PathBuf)> = Vec::new();
         for path in files {
-            match read(&path).filter(|sign_in| !sign_in.over(now)) {
-                Some(sign_in) => all.push((sign_in, path)),
-                None => drop(fs::remove_file(path)),
+            // What cannot be read at the moment may be in order.
+            let Ok(text) = fs::read(&path) else { continue };
+            match serde_json::from_slice::<SignIn>(&text) {
+                Ok(sign_in) if !sign_in.over(now) => all.push((sign_in, path)),
+                _ => drop(fs::remove_file(path)),
             }
         }
         all.sort_by_key(|(sign_in, _)| std::cmp::Reverse(sign_in.used));
@@ -182,6 +184,19 @@ mod tests {
             assert!(!path.to_string_lossy().contains(cookie.expose()));
             assert!(!fs::read_to_string(path).unwrap().contains(cookie.expose()));
         }
+    }
+
+    #[test]
+    fn a_damaged_file_harms_nobody_and_goes() {
+        let folder = Scratch::new();
+        let store = SignIns::open(folder.path()).unwrap();
+        let cookie = store.add(&alice(1), 1).unwrap();
+        let damaged = random::secret();
+        fs::write(folder.path().join(random::digest(&damaged)), "{\"name\":\"../x\"").unwrap();
+        assert_eq!(store.get(&damaged, 2), None);
+        store.add(&alice(2), 2).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(store.get(&cookie, 2).is_some());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use super::input::{self, parse};
 use super::object;
 use crate::bus::Asker;
+use crate::portal::ask::Ask;
 use crate::portal::http::{BASE, Reply};
 use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::signins::SignIn;
 use crate::portal::{asked, show, start};
 use serde_json::json;

@@ -2,9 +2,9 @@
 
 use super::input::{self, parse};
 use super::object;
+use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::{asked, share_link};
 use serde_json::json;
 

@@ -3,10 +3,10 @@
 use super::first::{Choices, Complaint, Field, form};
 use crate::bus::{NewSession, Session};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
+use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::identity;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::{Started, start};
 
 /// POST sessions: on to the session's page, or the form again with the sentence why not.

@@ -4,10 +4,10 @@ use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::{Asker, Machine};
 use crate::config::Settings;
+use crate::portal::ask::Ask;
 use crate::portal::form::Form;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::show;
 use askama::Template;
 

@@ -16,9 +16,9 @@ pub use session::{extend, kill, session, stop};
 pub use sessions::sessions;
 pub use shares::{revoke, share};
 
+use super::ask::Ask;
 use super::http::{BASE, Reply};
 use super::refusal::Refusal;
-use super::router::Ask;
 use crate::config::raw;
 use askama::Template;
 

@@ -2,11 +2,11 @@
 
 use super::{Frame, page};
 use crate::model::SessionId;
+use crate::portal::ask::Ask;
 use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
 use crate::portal::identity;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use askama::Template;
 
 #[derive(Template)]

@@ -3,9 +3,9 @@
 
 use super::page;
 use crate::model::Role;
+use crate::portal::ask::Ask;
 use crate::portal::http::{BASE, Reply};
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use askama::Template;
 
 #[derive(Template)]

@@ -4,10 +4,10 @@ use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::{Session, Share};
 use crate::model::{Bytes, Lifetime};
+use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::qr::{Qr, qr};
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::{asked, show};
 use askama::Template;
 

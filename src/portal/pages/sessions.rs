@@ -2,9 +2,9 @@
 
 use super::{Frame, page};
 use crate::bus::Session;
+use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::show;
 use askama::Template;
 

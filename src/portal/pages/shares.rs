@@ -2,10 +2,10 @@
 
 use super::session::{NewLink, show_session};
 use crate::model::Role;
+use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::qr::qr;
 use crate::portal::refusal::Refusal;
-use crate::portal::router::Ask;
 use crate::portal::{asked, share_link};
 
 /// POST sessions/ID/shares: the session's page with the link, which is never shown again.
