@@ -31,7 +31,8 @@ async function call(method, path, body) {
   }
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    throw new Refused(answer.status, data.error ?? '', data.message ?? `The server answered with error ${answer.status}.`);
+    const message = data.message ?? `The server answered with error ${answer.status}.`;
+    throw new Refused(answer.status, data.error ?? '', message);
   }
   return data;
 }

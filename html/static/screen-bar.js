@@ -77,7 +77,8 @@ function setUpEscape(connection) {
       connection.rfb?.sendKey(keysym, code, false);
     }
     showBar(true);
-    byId('keys-open').offsetParent ? byId('keys-open').focus() : byId('size-open').focus();
+    // Who only looks has no keys to send.
+    byId(connection.canControl ? 'keys-open' : 'size-open').focus();
   };
   addEventListener('keydown', reach, true);
 }

@@ -71,7 +71,11 @@ export function setUpClipboard(connection) {
   byId('clipboard-copy').addEventListener('click', () => {
     // Where the page is not served over https there is only the old way.
     field.select();
-    navigator.clipboard ? copy(field.value) : document.execCommand('copy');
+    if (navigator.clipboard) {
+      copy(field.value);
+    } else {
+      document.execCommand('copy');
+    }
   });
   auto.addEventListener('click', async () => {
     await navigator.clipboard.readText().catch(() => '');

@@ -53,7 +53,8 @@ export class Connection extends EventTarget {
         failures = 0;
       }
       this.#say(verdict.state, verdict.title, verdict.text);
-      await this.#pause(DELAYS[Math.min(failures, DELAYS.length - 1)]);
+      // A start that goes well is no failure: it is looked at at an even pace.
+      await this.#pause(verdict.soon ? DELAYS[1] : DELAYS[Math.min(failures, DELAYS.length - 1)]);
     }
   }
 
@@ -132,7 +133,12 @@ export class Connection extends EventTarget {
     const session = await api.session();
     switch (session.state) {
       case 'starting':
-        return { state: 'connecting', title: `${this.#name} is starting…`, text: 'The screen appears by itself.' };
+        return {
+          state: 'connecting',
+          soon: true,
+          title: `${this.#name} is starting…`,
+          text: 'The screen appears by itself.',
+        };
       case 'stopping':
         return { state: 'lost', title: `${this.#name} is shutting down…`, text: '' };
       case 'failed':
@@ -157,9 +163,12 @@ export class Connection extends EventTarget {
       return api.isGuest ? this.#lost(error.message) : this.#look().catch((later) => this.#explain(later));
     }
     if (error.status === 401) {
-      return { over: true, title: 'You are signed out', text: 'Sign in again to see this screen; the session goes on.' };
+      const text = 'Sign in again to see this screen; the session goes on.';
+      return { over: true, title: 'You are signed out', text };
     }
-    const gone = error.word === 'no_such_session';
-    return { over: true, title: gone ? 'The session has ended' : 'This screen cannot be shown', text: gone ? '' : error.message };
+    if (error.word === 'no_such_session') {
+      return { over: true, title: 'The session has ended', text: '' };
+    }
+    return { over: true, title: 'This screen cannot be shown', text: error.message };
   }
 }

@@ -27,6 +27,7 @@ const memory = {
 export function setUpSize(connection) {
   const scales = [...document.querySelectorAll('input[name="scale"]')];
   const follow = byId('follow');
+  const drag = byId('drag');
   const said = byId('follow-said');
   let timer = 0;
 
@@ -38,6 +39,10 @@ export function setUpSize(connection) {
       return;
     }
     rfb.scaleViewport = fit;
+    // Without this a picture larger than the window has scroll bars, which fingers cannot reach.
+    byId('drag-row').hidden = fit;
+    rfb.clipViewport = !fit && drag.checked;
+    rfb.dragViewport = rfb.clipViewport;
     // A touch keyboard takes half the window: no reason to change the machine's screen.
     rfb.resizeSession = follow.checked && connection.canControl && byId('strip').hidden;
     check();
@@ -72,6 +77,7 @@ export function setUpSize(connection) {
     memory.set('follow', follow.checked ? 'yes' : 'no');
     apply();
   });
+  drag.addEventListener('change', apply);
   connection.addEventListener('open', apply);
   addEventListener('resize', check);
   byId('strip').addEventListener('toggle', apply);

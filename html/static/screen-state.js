@@ -2,6 +2,8 @@
 
 const page = document.documentElement.dataset;
 const WORDS = { connecting: 'connecting', connected: '', lost: 'connection lost', ended: 'ended' };
+/** What does nothing without a machine behind it. */
+const NEEDS = '[data-keys], [data-hold], #clipboard-send, #typing-open';
 const byId = (id) => document.getElementById(id);
 
 /** Keeps the last picture, dimmed, behind the message. */
@@ -22,6 +24,9 @@ function show({ state, title, text }) {
   byId('text').hidden = !text;
   byId('word').textContent = WORDS[state];
   byId('message').hidden = state === 'connected';
+  document.querySelectorAll(NEEDS).forEach((button) => {
+    button.disabled = state !== 'connected';
+  });
   byId('again').hidden = state !== 'lost';
   byId('leave').hidden = state !== 'ended' && state !== 'lost';
   if (page.machine) {
