@@ -25,7 +25,17 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
     if let Some(folder) = &record.disk_folder {
         remove_folder(folder)?;
     }
+    forget_log_fields(id);
     store.remove(&lock, id).map_err(failed)
+}
+
+/// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each session.
+fn forget_log_fields(id: &SessionId) {
+    let file = format!("/run/systemd/units/log-extra-fields:{}", crate::unit::session_unit(id));
+    match fs::remove_file(&file) {
+        Err(e) if e.kind() != ErrorKind::NotFound => log::warn!("{file} cannot be removed: {e}."),
+        _ => {}
+    }
 }
 
 fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome) {

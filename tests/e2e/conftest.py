@@ -139,7 +139,14 @@ def deb():
 
 @pytest.fixture(scope="session")
 def bed(deb):
-    """A Debian with the package installed and one machine, shared by all tests."""
+    """A Debian with the package installed and one machine, shared by all tests.
+
+    $QWD_BED names one that is up already and stays: for working on a test."""
+    if os.environ.get("QWD_BED"):
+        bed = Bed(os.environ["QWD_BED"], deb)
+        furnish(bed)
+        yield bed
+        return
     bed = bring_up(deb, "e2e")
     try:
         bed.install()
