@@ -64,6 +64,12 @@ pub fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// The same for people whose browser runs no script to tell it in their own time zone.
+pub fn moment(seconds: u64) -> String {
+    let utc = utc(seconds);
+    format!("{} UTC", utc.get(..16).unwrap_or(&utc).replace('T', " "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +95,6 @@ mod tests {
         ] {
             assert_eq!(utc(seconds), text);
         }
+        assert_eq!(moment(951_782_460), "2000-02-29 00:01 UTC");
     }
 }

@@ -72,9 +72,10 @@ pub fn error(texts: Option<&raw::Page>, refusal: &Refusal) -> Reply {
 #[template(path = "help.html")]
 struct HelpPage<'a> {
     frame: Frame<'a>,
+    origin: &'a str,
 }
 
 /// GET help
 pub fn help(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    page(200, &HelpPage { frame: Frame::of(ask, "help") })
+    page(200, &HelpPage { frame: Frame::of(ask, "help"), origin: ask.site.origin() })
 }

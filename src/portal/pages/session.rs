@@ -30,6 +30,7 @@ struct SessionPage<'a> {
     frame: Frame<'a>,
     csrf: String,
     card: Card,
+    started: String,
     /// Choices of "Extend": seconds and words.
     extensions: Vec<(u64, String)>,
     shares: Vec<Shared>,
@@ -106,6 +107,7 @@ pub(super) fn show_session(
     let template = SessionPage {
         frame: Frame::of(ask, "sessions"),
         csrf: ask.csrf(),
+        started: show::moment(card.session.created_at),
         extensions: if card.opens() { extensions(&card.session) } else { Vec::new() },
         shares: if card.opens() { shares(ask, &card.session.id)? } else { Vec::new() },
         new_link,
