@@ -1,8 +1,8 @@
 // The clipboard: a panel for text both ways, and by itself where the browser allows it.
 
 const byId = (id) => document.getElementById(id);
-/** The display passes on no more than 1 MiB. */
-const LONGEST = 1 << 20;
+/** QEMU silently drops more than this, as UTF-8 with its length and end. */
+const LONGEST = (1 << 19) - 8;
 
 /** Whether text may be read from this device without asking. */
 async function mayRead() {
@@ -24,7 +24,7 @@ export function setUpClipboard(connection) {
       return;
     }
     if (new Blob([text]).size > LONGEST) {
-      said.textContent = 'This is more text than can be sent (1 MiB).';
+      said.textContent = 'This is more text than can be sent (512 KiB).';
       return;
     }
     last = text;
