@@ -43,7 +43,7 @@ pub(super) fn status(args: &Args) -> Result<u8, Problem> {
         status,
         launcher_problem: problem.map_or(String::new(), |p| p.message),
         config_problems: config_problems(&args.root),
-        units: unit_states(),
+        units: unit_states(&UNITS),
     };
     if args.json {
         out::json(&shown)?;
@@ -65,9 +65,9 @@ pub(super) fn config_problems(root: &Path) -> Vec<String> {
     settings.chain(machines).map(|e| e.to_string()).collect()
 }
 
-/// The units' states as systemd has them; none where there is no systemd to ask.
-pub(super) fn unit_states() -> BTreeMap<String, String> {
-    let asked = Command::new("systemctl").args(["show", "--property=Id,ActiveState,LoadState"]).args(UNITS).output();
+/// Units' states as systemd has them; none where there is no systemd to ask.
+pub(super) fn unit_states(units: &[&str]) -> BTreeMap<String, String> {
+    let asked = Command::new("systemctl").args(["show", "--property=Id,ActiveState,LoadState"]).args(units).output();
     let Ok(answer) = asked else { return BTreeMap::new() };
     states_of(&String::from_utf8_lossy(&answer.stdout))
 }

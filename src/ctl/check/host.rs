@@ -1,6 +1,6 @@
 //! The server itself: programs, units, acceleration, network.
 
-use super::Findings;
+use super::{Findings, web};
 use crate::bus::Status;
 use crate::config::{Accel, NetworkMode, Settings};
 use crate::host;
@@ -38,11 +38,13 @@ pub(super) fn units(found: &mut Findings, states: &BTreeMap<String, String>) {
             .warn("systemd does not answer, so the state of the services is not known: 'systemctl status' tells why.");
     }
     for (unit, state) in states {
-        let is_waiting = unit.ends_with(".service");
+        let is_waiting = unit.ends_with(".service") && unit != web::UNIT;
         match state.as_str() {
             "active" | "activating" | "reloading" => {}
             // Services are started by the first request.
             "inactive" if is_waiting => {}
+            // That it is missing is told by its files.
+            "not-found" if unit == web::UNIT => {}
             "not-found" => found.warn(format!("{unit} is not installed: 'apt install --reinstall qemu-web-desktop'.")),
             "masked" => found.warn(format!("{unit} is masked: 'systemctl unmask {unit}' gives it back.")),
             "failed" => found.warn(format!(
@@ -72,7 +74,7 @@ pub(super) fn acceleration(found: &mut Findings, settings: &Settings, running: O
 
 /// Whether guests get a network, and find names in it.
 pub(super) fn network(found: &mut Findings, settings: &Settings, running: Option<&Status>) {
-    if settings.network == NetworkMode::None {
+    if settings.network == NetworkMode::None || running.is_some_and(|status| status.network == "none") {
         return;
     }
     if running.is_none() && !host::firewalls_units() {
@@ -108,6 +110,7 @@ mod tests {
         assert!(all[0].contains("journalctl -eu a.service"), "{all:?}");
         assert!(all[1].contains("systemctl enable --now a.socket"), "{all:?}");
         assert!(all[2].contains("--reinstall"), "{all:?}");
+        assert!(warnings(&[("apache2.service", "inactive")])[0].contains("systemctl enable --now apache2.service"));
         assert!(warnings(&[])[0].contains("systemd does not answer"));
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     host::programs(&mut found, &args.root, &settings);
     web::web(&mut found, &args.root);
     web::sign_in(&mut found);
-    host::units(&mut found, &status::unit_states());
+    host::units(&mut found, &status::unit_states(&[&status::UNITS[..], &[web::UNIT]].concat()));
     let running = launcher(&mut found);
     host::acceleration(&mut found, &settings, running.as_ref());
     host::network(&mut found, &settings, running.as_ref());

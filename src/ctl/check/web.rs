@@ -6,6 +6,9 @@ use std::path::Path;
 /// Apache's modules that our part of its configuration needs.
 const MODULES: [&str; 4] = ["alias", "headers", "proxy", "proxy_http"];
 
+/// Apache's unit.
+pub(super) const UNIT: &str = "apache2.service";
+
 /// The service as it is: a name is typed and not checked, so only clients of this server are let in.
 pub(super) fn sign_in(found: &mut Findings) {
     found.warn(
