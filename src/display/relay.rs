@@ -282,7 +282,6 @@ impl<'a> Relay<'a> {
         }
         if now >= self.ping_due() {
             self.pinged = now;
-            self.down.rest();
             self.down.control(Opcode::Ping, &[]);
             return self.flush();
         }
