@@ -4,37 +4,36 @@
 //!  request ─ check ─ look into the image ─┐
 //!                                         ├─ one lock: admit, take the place, write the record
 //!  unit: overlay, sockets, READY=1 ───────┘   (on failure: the sentence, and nothing left behind)
-//!  timer, monitor, first greeting of the screen: `running` (in a thread of its own)
+//!  timer, monitor, first greeting of the screen: `running` (see `follow`, a thread of its own)
 //! ```
 
 use super::caller::Person;
 use super::catalogue;
 use super::core::Core;
+use super::follow;
 use super::runtime::Runtime;
-use super::table::{Entry, no_such};
+use super::table::Entry;
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
 use crate::images::{Facts, Place};
 use crate::journal::{Story, id as message_id};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, Word};
-use crate::monitor::Monitor;
-use crate::policy::{self, Asked, Wanted};
-use crate::qemu::{self, Disk, LAUNCHER_SOCKET, Plan};
+use crate::policy::{self, Wanted};
+use crate::qemu::{self, Disk, Plan};
 use crate::records::Record;
 use crate::systemd::Job;
-use crate::unit::{self, SESSIONS_DIR, SessionPlan};
+use crate::unit::{self, SessionPlan};
 use crate::{host, random};
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long QEMU may take from its start to its first greeting: a busy host is slow, not broken.
-const GREETING: Duration = Duration::from_secs(60);
 /// How long the units at a session's end may take to say why a start failed.
 const VERDICT: Duration = Duration::from_secs(10);
+/// With less room than this for its disk, a session is not started.
+const ROOM: Bytes = Bytes(256 << 20);
 /// The largest machine QEMU can be asked for.
 const CPUS_MAX: u32 = 255;
 
@@ -51,6 +50,7 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
     let settings = core.settings();
     let result = order(&settings, person, request).and_then(|order| {
         let (place, facts) = catalogue::resolve(core, &settings, &order.machine)?;
+        room(&settings)?;
         let runtime = Runtime::decide(core, &settings)?;
         let record = admit(core, &settings, person, request.force, &order, &runtime)?;
         launch(core, &settings, record, &order, &place, facts, &runtime)
@@ -72,14 +72,14 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
                 ),
             );
             let (core, id) = (Arc::clone(core), session.id.parse()?);
-            std::thread::spawn(move || follow(&core, &id, started));
+            std::thread::spawn(move || follow::follow(&core, &id, started));
         }
         Err(problem) => refused(person, request, problem),
     }
     result
 }
 
-fn story(session: &Session) -> Story<'_> {
+pub(super) fn story(session: &Session) -> Story<'_> {
     Story { session: &session.id, owner: &session.owner, machine: &session.machine }
 }
 
@@ -165,6 +165,23 @@ fn storage_problem(what: &str, error: &std::io::Error) -> Problem {
     let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
     let word = if full { Word::NoSpace } else { Word::Failed };
     Problem::new(word, format!("{what}: {error}."))
+}
+
+/// A disk that cannot grow at all would stop its guest within seconds: better said before.
+fn room(settings: &Settings) -> Result<(), Problem> {
+    let folder = settings.disks_dir.as_deref().unwrap_or(Path::new("/var/tmp"));
+    let free = host::free_space(folder)
+        .map_err(|e| storage_problem(&format!("{} cannot be used for sessions' disks", folder.display()), &e))?;
+    if free < ROOM {
+        let text = format!(
+            "There is no room on the server for the session's disk: {} has {} MiB left, and it takes {} MiB.",
+            folder.display(),
+            free.0 >> 20,
+            ROOM.0 >> 20
+        );
+        return Err(Problem::new(Word::NoSpace, text));
+    }
+    Ok(())
 }
 
 fn launch(
@@ -294,76 +311,4 @@ fn discard(core: &Core, id: &SessionId, record: &Record) {
         log::error!("The record of session {id} cannot be removed: {e}.");
     }
     core.notify();
-}
-
-/// Sees a started session through to its screen.
-fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
-    let _busy = core.idle.begin();
-    if let Err(problem) = core.arm_timer(id) {
-        log::error!(QWD_SESSION = id.as_str(); "The end of session {id} has no timer, and is left to the reaper: {problem}");
-    }
-    if let Err(problem) = greet(core, id) {
-        // Its unit fails by itself and says why; what hangs is ended.
-        log::warn!(QWD_SESSION = id.as_str(); "The screen of session {id} does not answer: {problem}");
-        let _ = core.store.ask(id, &Asked::Nobody);
-        let _ = core.systemd.stop(&unit::session_unit(id));
-        return;
-    }
-    let mut table = core.table();
-    let Some(entry) = table.get_mut(id) else { return };
-    if entry.state == State::Starting {
-        entry.state = State::Running;
-    }
-    entry.record.session.state = State::Running.to_string();
-    let record = entry.record.clone();
-    drop(table);
-    // An end that came first is told by others.
-    if core.save(id, &record).is_ok() {
-        core.notify();
-        let text =
-            format_args!("The screen of session {id} answers, {} ms after the request", started.elapsed().as_millis());
-        story(&record.session).tell(log::Level::Info, message_id::STARTED, text);
-    }
-}
-
-/// The screen answers when it has greeted a first viewer: us.
-fn greet(core: &Core, id: &SessionId) -> Result<(), Problem> {
-    let mut screen = core.open_screen(id, GREETING)?;
-    let mut greeting = [0; 12];
-    screen
-        .set_read_timeout(Some(GREETING))
-        .and_then(|()| screen.read_exact(&mut greeting))
-        .map_err(|e| Problem::failed(format!("it did not greet: {e}")))?;
-    if greeting.starts_with(b"RFB ") { Ok(()) } else { Err(Problem::failed("it does not speak RFB")) }
-}
-
-impl Core {
-    /// A new viewer's end of the session's screen.
-    pub(super) fn open_screen(
-        &self,
-        id: &SessionId,
-        patience: Duration,
-    ) -> Result<std::os::unix::net::UnixStream, Problem> {
-        let monitor = self.table().get(id).map(|e| Arc::clone(&e.monitor)).ok_or_else(no_such)?;
-        let _turn = monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = Path::new(SESSIONS_DIR).join(id.as_str()).join(LAUNCHER_SOCKET);
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()
-            .map_err(|e| Problem::failed(format!("No socket pair can be made: {e}.")))?;
-        Monitor::connect(&socket, patience)?.add_viewer(theirs.into())?;
-        Ok(ours)
-    }
-
-    /// Starts the timer that ends the session; one that has no end needs none.
-    pub(super) fn arm_timer(&self, id: &SessionId) -> Result<(), Problem> {
-        let record = self.table().get(id).map(|e| e.record.clone()).ok_or_else(no_such)?;
-        if record.session.expires_at == 0 {
-            return Ok(());
-        }
-        let left = record.session.expires_at.saturating_sub(host::now()).max(1);
-        let name = unit::expiry_timer(id, record.timer);
-        match self.systemd.start_transient(&name, &unit::expiry(id, left), Vec::new())? {
-            Job::Done => Ok(()),
-            Job::Not(result) => Err(Problem::failed(format!("systemd did not start {name} ({result})."))),
-        }
-    }
 }

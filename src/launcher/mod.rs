@@ -15,6 +15,7 @@ mod catalogue;
 mod control;
 mod core;
 mod create;
+mod follow;
 mod idle;
 mod kvm;
 mod runtime;
