@@ -116,7 +116,7 @@ boot() {
     wait_until 20 eval "[ -e '$dir/nspawn' ]" || die "nspawn did not start: $(cat "$dir/console.log")"
     wait_until 60 found_or_ended "$name" || true
     [ -e "$dir/leader" ] || die "no PID 1 in the bed: $(cat "$dir/console.log")"
-    wait_until 120 running "$name" || die "the bed did not come up: $(tail "$dir/console.log")"
+    wait_until 300 running "$name" || die "the bed did not come up: $(tail "$dir/console.log")"
 }
 
 # The child of nspawn that is 1 in a PID namespace of its own is the bed's systemd.
