@@ -1,9 +1,9 @@
 # qemu-web-desktop: build, install, package, try out, test. Nothing here is needed to use the package.
 
+# The programs, the units and Apache's file name each other by these paths: DESTDIR= moves them all.
 prefix = /usr
-exec_prefix = $(prefix)
-bindir = $(exec_prefix)/bin
-libexecdir = $(exec_prefix)/libexec
+bindir = $(prefix)/bin
+libexecdir = $(prefix)/libexec
 datadir = $(prefix)/share
 mandir = $(datadir)/man
 sysconfdir = /etc
@@ -38,11 +38,7 @@ install:
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(pkglibexec) $(DESTDIR)$(unitdir) $(DESTDIR)$(pkgdata)/static
 	install $(out)/qwdctl $(DESTDIR)$(bindir)/
 	for p in $(programs); do install $(out)/$$p $(DESTDIR)$(pkglibexec)/ || exit 1; done
-	@# The units name their programs by full path.
-	for u in $(units); do \
-	    sed 's|/usr/libexec/|$(libexecdir)/|g' $$u >$(DESTDIR)$(unitdir)/$${u##*/} || exit 1; \
-	    chmod 644 $(DESTDIR)$(unitdir)/$${u##*/}; \
-	done
+	install -m 644 $(units) $(DESTDIR)$(unitdir)/
 	install -d $(DESTDIR)$(datadir)/dbus-1/system.d $(DESTDIR)$(datadir)/dbus-1/system-services $(DESTDIR)$(datadir)/dbus-1/interfaces
 	install -m 644 units/dbus/*.conf $(DESTDIR)$(datadir)/dbus-1/system.d/
 	install -m 644 units/dbus/*.service $(DESTDIR)$(datadir)/dbus-1/system-services/
@@ -55,9 +51,7 @@ install:
 	    test -e $(DESTDIR)$(sysconfdir)/qemu-web-desktop/$${f##*/} || \
 	    install -m 644 $$f $(DESTDIR)$(sysconfdir)/qemu-web-desktop/ || exit 1; \
 	done
-	sed 's|/usr/share/qemu-web-desktop|$(pkgdata)|g' apache/qemu-web-desktop.conf \
-	    >$(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
-	chmod 644 $(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
+	install -m 644 apache/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/apache2/conf-available/
 	install -d $(DESTDIR)$(completions)
 	install -m 644 $(out)/qwdctl.bash $(DESTDIR)$(completions)/qwdctl
 	for m in $(manpages); do \
