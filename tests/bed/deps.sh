@@ -18,6 +18,7 @@ packages=(
     mmdebstrap debian-archive-keyring systemd-container iproute2 socat slirp4netns
     openssh-client e2fsprogs fdisk
     # tests and measurements
+    dbus-daemon
     curl python3 python3-pytest python3-websocket wrk chromium chromium-driver fonts-dejavu-core
 )
 
