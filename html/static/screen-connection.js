@@ -166,8 +166,9 @@ export class Connection extends EventTarget {
       const text = 'Sign in again to see this screen; the session goes on.';
       return { over: true, title: 'You are signed out', text };
     }
-    if (error.word === 'no_such_session') {
-      return { over: true, title: 'The session has ended', text: '' };
+    if (error.word === 'no_such_session' && !api.isGuest) {
+      // No ticket any more, but how it ended is still told for a day.
+      return this.#look().catch(() => ({ over: true, title: 'The session has ended', text: '' }));
     }
     return { over: true, title: 'This screen cannot be shown', text: error.message };
   }

@@ -192,7 +192,9 @@ class Browser:
                 if found:
                     return found
             except WebDriverError as error:
-                if error.kind not in ("no such element", "stale element reference", "javascript error"):
+                # The last words are what the driver says of a page that is just being replaced.
+                passing = error.kind in ("no such element", "stale element reference", "javascript error")
+                if not passing and "does not belong to the document" not in str(error):
                     raise
                 last = error
             if time.monotonic() > end:
