@@ -86,4 +86,11 @@ demo: deps
 check: deps
 	tests/check.sh
 
-.PHONY: all install uninstall deb lint deps demo check
+# Side by side with bare QEMU; see tests/bench/README.md.
+bench: deps
+	tests/bench/bench
+
+bench-quick: deps
+	tests/bench/bench --quick
+
+.PHONY: all install uninstall deb lint deps demo check bench bench-quick

@@ -1,0 +1,109 @@
+"""The service through its front door: Apache, the JSON API, the WebSocket."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from screen import Api, Screen, WebSocket
+
+PORT = 8080
+ORIGIN = f"http://localhost:{PORT}"
+MACHINE = "idle.img"
+GREETING = b"RFB 003.008\n"
+PATIENCE = 60
+
+
+class Place:
+    """Where the client finds the service."""
+
+    port, origin = PORT, ORIGIN
+
+
+class Ours:
+    WORK = ("start", "burst", "open", "view", "leave", "stop")
+
+    def __init__(self):
+        self.api, self.viewers = Api(Place, "bench"), []
+
+    def start(self):
+        """Milliseconds from the request to the screen's greeting, and the session's id."""
+        begun = time.perf_counter()
+        session, viewer = greet(self.api)
+        took = (time.perf_counter() - begun) * 1000
+        viewer.close()
+        return took, session
+
+    def burst(self, count):
+        """That many requests at the same moment, each from a client of its own: milliseconds until
+        the last greeting, the sessions, and those whose link leads to another's machine."""
+        clients = [Api(Place, f"bench{i}") for i in range(count)]
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(count) as pool:
+            results = list(pool.map(greet_or_say, clients))
+        took = (max(r["at"] for r in results) - begun) * 1000
+        for client, result in zip(clients, results):
+            if "session" in result:
+                screen = Screen(ORIGIN, client.ticket(result["session"]))
+                result["name"] = screen.name
+                screen.close()
+                self.end(client, result["session"])
+        return took, results
+
+    def open(self):
+        """A session that runs, without a viewer; its id."""
+        session, viewer = greet(self.api)
+        viewer.close()
+        wait(lambda: self.api.call("GET", f"sessions/{session}")[1]["state"] == "running")
+        return session
+
+    def view(self, session):
+        """One more viewer, who has seen the screen once and stays."""
+        screen = Screen(ORIGIN, self.api.ticket(session))
+        screen.picture()
+        self.viewers.append(screen)
+
+    def leave(self):
+        """All viewers go."""
+        while self.viewers:
+            self.viewers.pop().close()
+
+    def stop(self, *sessions):
+        """Comes back when they are gone."""
+        for session in sessions:
+            self.api.call("DELETE", f"sessions/{session}")
+        for session in sessions:
+            self.end(self.api, session)
+
+    @staticmethod
+    def end(client, session):
+        client.call("DELETE", f"sessions/{session}")
+        wait(lambda: client.call("GET", f"sessions/{session}")[1].get("state") in (None, "ended", "failed"))
+
+
+def greet(api):
+    """A session and a connection on which its screen has greeted."""
+    status, answer = api.create(machine=MACHINE)
+    if status >= 300:
+        raise RuntimeError(f"create: {status} {answer}")
+    viewer = WebSocket(ORIGIN, api.ticket(answer["id"]))
+    greeting = viewer.read(len(GREETING))
+    if greeting != GREETING:
+        raise RuntimeError(f"greeted with {greeting}")
+    return answer["id"], viewer
+
+
+def greet_or_say(api):
+    try:
+        session, viewer = greet(api)
+        result = {"at": time.perf_counter(), "session": session}
+        viewer.close()
+        return result
+    except Exception as e:
+        return {"at": time.perf_counter(), "problem": str(e)}
+
+
+def wait(ready):
+    end = time.monotonic() + PATIENCE
+    while not ready():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {PATIENCE} s")
+        time.sleep(0.02)
