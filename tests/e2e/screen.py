@@ -222,9 +222,12 @@ class Screen(WebSocket):
             assert time.monotonic() < end, "no menu on the screen"
         return at
 
+    def press(self, keysym, down):
+        self.send(struct.pack("!BBxxI", 4, int(down), keysym))
+
     def key(self, keysym):
-        for down in (1, 0):
-            self.send(struct.pack("!BBxxI", 4, down, keysym))
+        self.press(keysym, True)
+        self.press(keysym, False)
 
 
 DOWN, UP, RETURN, ESCAPE = 0xFF54, 0xFF52, 0xFF0D, 0xFF1B

@@ -1,0 +1,63 @@
+"""Debian 13: the package is built there by its own compiler, installed, and starts a session."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import MACHINES, SETTINGS, TREE, Bed, tool
+from screen import Api, Screen
+
+
+@pytest.fixture(scope="module")
+def trixie(deb):
+    """A Debian 13 with the crates of this machine's cargo, which has fetched them already."""
+    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "registry"
+    subprocess.run(["cargo", "fetch", "--locked", "-q"], cwd=TREE, check=True)
+    name = f"trixie-{os.getpid()}"
+    tool("up", name, "--suite", "trixie", "--bind", f"{cargo}:/cargo/registry")
+    bed = Bed(name, deb)
+    yield bed
+    bed.down()
+
+
+@pytest.fixture(scope="module")
+def built(trixie):
+    """The package, built inside: its path there."""
+    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TREE,
+                           capture_output=True, check=True).stdout
+    packed = subprocess.run(["tar", "-cz", "--null", "-T", "-"], cwd=TREE, input=files, capture_output=True, check=True)
+    trixie.run("mkdir", "-p", "/root/tree")
+    subprocess.run([TREE / "tests/bed/bed", "run", trixie.name, "tar", "-xz", "-C", "/root/tree"], input=packed.stdout, check=True)
+    version = trixie.run("cargo", "--version").stdout
+    assert version.startswith("cargo 1.85."), version
+    done = trixie.run("cd /root/tree && CARGO_HOME=/cargo CARGO_NET_OFFLINE=true tests/package/build-deb 2>/root/build.log", check=False,
+                      timeout=3000)
+    assert done.returncode == 0, trixie.run("tail", "-40", "/root/build.log").stdout
+    return done.stdout.split()[-1]
+
+
+def test_it_is_built_installed_and_starts_a_session_there(trixie, built):
+    trixie.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", built, timeout=600)
+    assert trixie.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
+    trixie.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
+    trixie.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
+    trixie.ctl("download")
+    trixie.forward()
+    alice = Api(trixie, "alice")
+    status, made = alice.create()
+    assert status == 201, made
+    screen = Screen(trixie.origin, alice.ticket(made["id"]))
+    assert screen.menu() > 0
+    for unit in (f"qwd-session-{made['id']}", "qwd-portal", "qwd-display", "qwd-launcher"):
+        assert trixie.run("systemd-analyze", "security", "--threshold=20", f"{unit}.service", check=False).returncode == 0, unit
+    trixie.ctl("stop", made["id"])
+    assert trixie.json("show", made["id"])["state"] == "ended"
+
+
+def test_the_package_of_debian_12_works_there_too(trixie, built):
+    trixie.install()
+    made = trixie.json("start", "menu.iso")
+    assert trixie.json("show", made["id"])["state"] == "running"
+    trixie.ctl("stop", made["id"])
