@@ -24,7 +24,7 @@ def nothing_left(bed):
     """Compares what there is of units, files and sockets before and after."""
     def look():
         units = bed.run("systemctl list-units --all --plain --no-legend 'qwd-session-*' 'qwd-expire@*' 'qwd-examine-*' | wc -l").stdout
-        files = bed.run("ls -R /run/qemu-web-desktop/records /run/qemu-web-desktop/sessions; ls -d /var/tmp/systemd-private-*qwd* 2>/dev/null; true").stdout
+        files = bed.run("ls -R /run/qemu-web-desktop/records /run/qemu-web-desktop/sessions; ls -d /var/tmp/systemd-private-*qwd-session-* 2>/dev/null; true").stdout
         return units, files
     before = look()
     yield
