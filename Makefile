@@ -86,6 +86,9 @@ demo: deps
 check: deps
 	tests/check.sh
 
+check-vm: deps
+	tests/check-vm.sh
+
 # Side by side with bare QEMU; see tests/bench/README.md.
 bench: deps
 	tests/bench/bench
@@ -93,4 +96,4 @@ bench: deps
 bench-quick: deps
 	tests/bench/bench --quick
 
-.PHONY: all install uninstall deb lint deps demo check bench bench-quick
+.PHONY: all install uninstall deb lint deps demo check check-vm bench bench-quick
