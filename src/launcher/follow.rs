@@ -42,8 +42,8 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
     // An end that came first is told by others.
     if core.save(id, &record).is_ok() {
         core.notify();
-        let text =
-            format_args!("The screen of session {id} answers, {} ms after the request", started.elapsed().as_millis());
+        let elapsed = started.elapsed().as_millis();
+        let text = format!("The screen of session {id} answers, {elapsed} ms after the request");
         story(&record.session).tell(log::Level::Info, message_id::STARTED, text);
     }
 }

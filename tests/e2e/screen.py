@@ -222,6 +222,10 @@ class Screen(WebSocket):
             assert time.monotonic() < end, "no menu on the screen"
         return at
 
+    def click(self, x, y):
+        for buttons in (0, 1, 0):
+            self.send(struct.pack("!BBHH", 5, buttons, x, y))
+
     def press(self, keysym, down):
         self.send(struct.pack("!BBxxI", 4, int(down), keysym))
 

@@ -85,6 +85,7 @@ def test_a_desktop_is_seen_and_asked_before_its_end(bed, browser, desktop):
     ready = "x=ready; echo $x-marker | sudo tee /root/ready; sync"
 
     def terminal_answers():
+        screen.click(screen.width // 4, screen.height // 3)
         type_line(screen, ready)
         end = time.monotonic() + 30
         while time.monotonic() < end:
