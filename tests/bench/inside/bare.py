@@ -12,7 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+# Where the session's own view of the file system has them.
 OVERLAY = "/var/tmp/disk.qcow2"
+IMAGE = "/run/image"
+MACHINE = "/var/lib/qemu-web-desktop/machines/idle.img"
 PATIENCE = 60
 
 
@@ -63,7 +66,7 @@ class Machine:
     def word(self, bare, word):
         monitor = re.fullmatch(r"(socket,id=monitor\d+),fd=\d+(,.*)", word)
         if not monitor:
-            return word.replace(OVERLAY, str(self.disk))
+            return word.replace(OVERLAY, str(self.disk)).replace(IMAGE, MACHINE)
         listener = socket.socket(socket.AF_UNIX)
         path = bare.folder / f"{self.disk.stem}-{len(self.monitors)}.mon"
         path.unlink(missing_ok=True)
