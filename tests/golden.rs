@@ -106,10 +106,7 @@ fn units_of_the_timer_and_the_helpers() {
 }
 
 #[test]
-fn no_two_arguments_hide_in_one() {
-    // A comma in a name or path must not become an option of QEMU's: paths travel as JSON.
-    for argument in argv(&desktop_under_kvm()).iter().filter(|a| a.contains("/srv/")) {
-        let node: serde_json::Value = serde_json::from_str(argument).unwrap();
-        assert_eq!(node["file"]["filename"], "/srv/Debian 12, \"x\".qcow2");
-    }
+fn no_path_of_the_host_reaches_qemu() {
+    // So no comma in one can become an option, and no guest that breaks out learns of it.
+    assert!(!argv(&desktop_under_kvm()).iter().any(|argument| argument.contains("/srv/")));
 }

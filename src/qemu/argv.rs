@@ -1,5 +1,6 @@
 //! From a plan to an argument list. A golden test holds what comes out.
 
+use super::IMAGE_PATH;
 use crate::config::Video;
 use crate::images::Format;
 use crate::model::{Bytes, MachineName, SessionId};
@@ -95,8 +96,8 @@ fn node(value: &Value) -> [String; 2] {
     ["-blockdev".to_owned(), value.to_string()]
 }
 
-fn file(path: &std::path::Path) -> Value {
-    json!({"driver": "file", "filename": path, "read-only": true, "auto-read-only": false})
+fn image_file() -> Value {
+    json!({"driver": "file", "filename": IMAGE_PATH, "read-only": true, "auto-read-only": false})
 }
 
 fn drives(plan: &Plan, args: &mut Vec<String>) {
@@ -104,9 +105,9 @@ fn drives(plan: &Plan, args: &mut Vec<String>) {
     let mut disk = json!({"driver": "qcow2", "node-name": "disk", "file": overlay, "backing": null,
         "discard": "unmap", "detect-zeroes": "unmap"});
     match &plan.disk {
-        Disk::Image { path, format } => {
+        Disk::Image { format, .. } => {
             let mut image =
-                json!({"driver": format.driver(), "node-name": "image", "read-only": true, "file": file(path)});
+                json!({"driver": format.driver(), "node-name": "image", "read-only": true, "file": image_file()});
             if matches!(format, Format::Qcow2 | Format::Qed | Format::Vmdk) {
                 // Whatever the image's header names is not opened.
                 image["backing"] = Value::Null;
@@ -114,8 +115,8 @@ fn drives(plan: &Plan, args: &mut Vec<String>) {
             args.extend(node(&image));
             disk["backing"] = json!("image");
         }
-        Disk::Empty { cd } => {
-            args.extend(node(&json!({"driver": "raw", "node-name": "cd", "read-only": true, "file": file(cd)})));
+        Disk::Empty { .. } => {
+            args.extend(node(&json!({"driver": "raw", "node-name": "cd", "read-only": true, "file": image_file()})));
         }
     }
     args.extend(node(&disk));

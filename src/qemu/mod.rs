@@ -15,6 +15,9 @@ pub const STOP_SOCKET: &str = "stop.sock";
 /// The overlay's place inside the session's unit.
 pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
 
+/// The machine's own file, inside the session's unit: where it lies on the host is nobody's business.
+pub const IMAGE_PATH: &str = "/run/image";
+
 /// What `qwd-session` exits with when it could not become QEMU, and what each means.
 pub mod exit {
     /// No room for the overlay.

@@ -2,6 +2,7 @@
 
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{Properties, command, micros};
+use crate::qemu::IMAGE_PATH;
 use std::path::Path;
 use zbus::zvariant::Value;
 
@@ -10,10 +11,10 @@ pub fn examination(image: &Path) -> Properties {
     let path = image.display().to_string();
     let mut all = helper(
         format!("Examination of {path}"),
-        vec!["/usr/libexec/qemu-web-desktop/qwd-inspect".to_owned(), path.clone()],
+        vec!["/usr/libexec/qemu-web-desktop/qwd-inspect".to_owned(), IMAGE_PATH.to_owned()],
         60,
     );
-    all.push(("BindReadOnlyPaths", Value::from(vec![(path.clone(), path, false, 0_u64)])));
+    all.push(("BindReadOnlyPaths", Value::from(vec![(path, IMAGE_PATH.to_owned(), false, 0_u64)])));
     all
 }
 

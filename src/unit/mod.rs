@@ -15,6 +15,7 @@ pub use names::{ENDED_DIR, RECORDS_DIR, SESSIONS_DIR, expiry_timer, session_of_t
 pub use session::{SessionPlan, session};
 pub use timer::expiry;
 
+use names::ROOT_DIR;
 use zbus::zvariant::Value;
 
 /// A unit's properties, as `StartTransientUnit` takes them.

@@ -9,6 +9,9 @@ pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
 /// Each session's runtime directory is below, its user's alone.
 pub const SESSIONS_DIR: &str = "/run/qemu-web-desktop/sessions";
 
+/// The empty root of sandboxed units: mount points and links, made by tmpfiles.d.
+pub(super) const ROOT_DIR: &str = "/run/qemu-web-desktop/root";
+
 /// `qwd-session-ID.service`
 pub fn session_unit(id: &SessionId) -> String {
     format!("qwd-session-{id}.service")

@@ -1,6 +1,6 @@
 //! What every transient unit of ours must do without.
 
-use super::Properties;
+use super::{Properties, ROOT_DIR};
 use zbus::zvariant::Value;
 
 /// CLONE_NEW* flags that stay allowed: none.
@@ -8,6 +8,7 @@ const NO_NAMESPACES: u64 = 0;
 const EPERM: i32 = 1;
 
 /// The common sandbox: a dynamic user that sees little, and may do little.
+/// `ProtectHome=` and `ProtectKernelTunables=` would hide what this root and this /proc do not have.
 pub(super) fn sandbox() -> Properties {
     let mut all: Properties = vec![
         ("DynamicUser", true.into()),
@@ -18,12 +19,10 @@ pub(super) fn sandbox() -> Properties {
         ("PrivateTmp", true.into()),
         ("PrivateUsers", true.into()),
         ("ProtectSystem", "strict".into()),
-        ("ProtectHome", "yes".into()),
         ("ProtectProc", "invisible".into()),
         ("ProcSubset", "pid".into()),
         ("ProtectClock", true.into()),
         ("ProtectHostname", true.into()),
-        ("ProtectKernelTunables", true.into()),
         ("ProtectKernelModules", true.into()),
         ("ProtectKernelLogs", true.into()),
         ("ProtectControlGroups", true.into()),
@@ -39,20 +38,16 @@ pub(super) fn sandbox() -> Properties {
         ("LimitCORE", 0_u64.into()),
         ("DevicePolicy", "closed".into()),
     ];
-    all.extend(hidden());
+    all.extend(own_root());
     all
 }
 
-/// `ProtectSystem=strict` leaves everything readable; this hides what is nobody's business.
-fn hidden() -> Properties {
-    let empty = ["/etc", "/var", "/srv", "/opt", "/mnt", "/media", "/boot"];
-    let tmpfs: Vec<(String, String)> = empty.iter().map(|p| ((*p).to_owned(), "ro".to_owned())).collect();
-    let kept = ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"];
-    let unreachable = ["/run/dbus", "/run/systemd/private", "/run/apache2", "/run/lock", "/run/user", "/run/sudo"];
+/// A root of its own, with nothing in it that is nobody's business. It also starts several times faster
+/// than the host's root with parts hidden: systemd's work grows with each mount below it.
+fn own_root() -> Properties {
     vec![
-        ("TemporaryFileSystem", Value::from(tmpfs)),
-        ("BindReadOnlyPaths", binds(&kept.map(String::from))),
-        ("InaccessiblePaths", Value::from(unreachable.map(|p| format!("-{p}")).to_vec())),
+        ("RootDirectory", ROOT_DIR.into()),
+        ("BindReadOnlyPaths", binds(&["/usr", "/etc/ld.so.cache", "/etc/alternatives"].map(String::from))),
     ]
 }
 

@@ -3,7 +3,7 @@
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{Properties, SESSIONS_DIR, command, micros};
 use crate::model::{Bytes, Lifetime, MachineName, SessionId, UserName};
-use crate::qemu::{Accel, DISK_PATH, Disk, LAUNCHER_SOCKET, STOP_SOCKET};
+use crate::qemu::{Accel, DISK_PATH, Disk, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zbus::zvariant::Value;
@@ -137,7 +137,7 @@ fn files(plan: &SessionPlan) -> Properties {
         Disk::Image { path, .. } | Disk::Empty { cd: path } => path.display().to_string(),
     };
     let bind = |from: String, to: String| Value::from(vec![(from, to, false, 0_u64)]);
-    let mut all: Properties = vec![("BindReadOnlyPaths", bind(image.clone(), image))];
+    let mut all: Properties = vec![("BindReadOnlyPaths", bind(image, IMAGE_PATH.to_owned()))];
     if let Some(outside) = &plan.outside {
         all.push(("BindPaths", bind(outside.display().to_string(), DISK_PATH.to_owned())));
     }
