@@ -82,13 +82,16 @@ class Machine:
             self.process = subprocess.Popen(self.argv, pass_fds=fds, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
     def greeting(self):
+        """Comes back when the screen has greeted."""
         end = time.monotonic() + PATIENCE
         while True:
             with socket.socket(socket.AF_UNIX) as viewer:
                 viewer.settimeout(PATIENCE)
                 try:
                     viewer.connect(str(self.screen))
-                    return viewer.recv(12, socket.MSG_WAITALL)
+                    if viewer.recv(12, socket.MSG_WAITALL) == b"RFB 003.008\n":
+                        return
+                    raise RuntimeError("bare QEMU did not greet")
                 except (FileNotFoundError, ConnectionRefusedError):
                     if self.process.poll() is not None or time.monotonic() > end:
                         raise RuntimeError(f"bare QEMU: {self.said.read_text()}") from None
