@@ -26,9 +26,11 @@ def nothing_left(bed):
         units = bed.run("systemctl list-units --all --plain --no-legend 'qwd-session-*' 'qwd-expire@*' 'qwd-examine-*' | wc -l").stdout
         files = bed.run("ls -R /run/qemu-web-desktop/records /run/qemu-web-desktop/sessions; ls -d /var/tmp/systemd-private-*qwd-session-* 2>/dev/null; true").stdout
         return units, files
+    quiet = "! systemctl list-units --all --plain --no-legend 'qwd-session-*' 'qwd-examine-*' | grep -q ."
+    bed.wait(quiet)
     before = look()
     yield
-    bed.wait("! systemctl list-units --all --plain --no-legend 'qwd-session-*' 'qwd-examine-*' | grep -q .")
+    bed.wait(quiet)
     assert look() == before
     assert bed.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
 
