@@ -22,6 +22,8 @@ def test_who_outgrows_the_memory_is_killed_alone_and_told(bed, session):
     assert told["state"] == "failed" and "more memory than it may have" in told["message"]
     status, seen = alice.call("GET", f"sessions/{hungry}")
     assert (status, seen["state"], seen["message"]) == (200, "failed", told["message"])
+    page = bed.run("curl", "-s", "-H", f"Cookie: {alice.cookie}", f"http://localhost/qemu-web-desktop/sessions/{hungry}").stdout
+    assert told["message"] in page
     assert bed.json("show", neighbour)["state"] == "running"
 
 
