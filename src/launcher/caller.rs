@@ -39,6 +39,8 @@ pub(super) struct Callers {
     known: Mutex<HashMap<String, Caller>>,
 }
 
+/// What the owner's name of a local account's session begins with.
+const LOCAL: &str = "local:";
 /// More connections than this are not remembered at once.
 const REMEMBERED: usize = 256;
 
@@ -107,11 +109,16 @@ impl Caller {
                 let name = if asker.name.is_empty() { "root" } else { &asker.name };
                 Ok(Person { name: name.parse()?, admin: true, root: true })
             }
+            // Those sessions are reached by qwdctl alone, where the account is known and not typed.
+            Self::Portal if asker.name.starts_with(LOCAL) => Err(Problem::new(
+                Word::NotAllowed,
+                format!("Names that begin with '{LOCAL}' are those of accounts on the server; sign in under another."),
+            )),
             Self::Portal => Ok(Person { name: asker.name.parse()?, admin: asker.admin, root: false }),
             // A local account must not inherit the sessions of somebody else's who signs in under
             // that name on the page.
             Self::Member(account) => {
-                Ok(Person { name: format!("local:{account}").parse()?, admin: false, root: false })
+                Ok(Person { name: format!("{LOCAL}{account}").parse()?, admin: false, root: false })
             }
             Self::Display => Err(self.not_for("this")),
         }
@@ -168,6 +175,7 @@ mod tests {
         assert_eq!((person.name.as_str(), person.admin, person.root), ("alice", true, false));
         assert!(Caller::Portal.person(&asker("")).is_err());
         assert!(Caller::Portal.person(&asker("a/b")).is_err());
+        assert_eq!(Caller::Portal.person(&asker("local:carol")).unwrap_err().word, Word::NotAllowed);
     }
 
     #[test]
