@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from conftest import SETTINGS, TREE, bring_up, furnish, tool
+from screen import DOWN, Api, Screen
 
 IMAGES = "/var/lib/qemu-web-desktop/machines"
 LAUNCHER = "org.qemuwebdesktop.Launcher1"
@@ -160,7 +161,13 @@ def life(deb):
 def test_an_upgrade_ends_no_session_and_asks_nothing(life, tmp_path):
     life.write("/etc/qemu-web-desktop/config.d/mine.toml", '[page]\ntitle = "Mine"\n')
     assert status_of(life) == "200"
-    session = f"qwd-session-{start(life)}.service"
+    alice = Api(life, "alice")
+    made = alice.create()[1]["id"]
+    session = f"qwd-session-{made}.service"
+    screen = Screen(life.origin, alice.ticket(made))
+    first = screen.menu()
+    screen.key(DOWN)
+    shown = screen.menu(beside=first)
     before = {unit: main_pid(life, unit) for unit in (session, "qwd-portal.service", "qwd-launcher.service")}
     assert "0" not in before.values()
     life.install(newer(life.deb, tmp_path))
@@ -168,6 +175,9 @@ def test_an_upgrade_ends_no_session_and_asks_nothing(life, tmp_path):
     assert main_pid(life, session) == before[session]
     assert main_pid(life, "qwd-portal.service") != before["qwd-portal.service"]
     assert life.json("list")[0]["state"] == "running"
+    # The open screen was closed with its program, and is there again as it was, for who was signed in.
+    screen.wait_closed()
+    assert Screen(life.origin, alice.ticket(made)).menu() == shown
     assert "Mine" in life.run("cat", "/etc/qemu-web-desktop/config.d/mine.toml").stdout
     assert failed_units(life) == ""
 
