@@ -72,5 +72,5 @@ fn as_nobody(image: &Path) -> Result<String, Problem> {
 /// `qwd-inspect` beside this program, as it is built, or where it is installed.
 fn program() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|exe| exe.with_file_name("qwd-inspect"));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| "/usr/libexec/qemu-web-desktop/qwd-inspect".into())
+    beside.filter(|path| path.exists()).unwrap_or_else(|| Path::new(unit::LIBEXEC).join("qwd-inspect"))
 }

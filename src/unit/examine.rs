@@ -1,7 +1,7 @@
 //! Short-lived units that look at things on our behalf, without any privilege.
 
 use super::sandbox::{only_calls, only_families, sandbox};
-use super::{Properties, command, micros};
+use super::{LIBEXEC, Properties, command, micros};
 use crate::qemu::IMAGE_PATH;
 use std::path::Path;
 use zbus::zvariant::Value;
@@ -9,11 +9,8 @@ use zbus::zvariant::Value;
 /// Runs `qwd-inspect FILE`; its report goes to the standard output that the caller adds.
 pub fn examination(image: &Path) -> Properties {
     let path = image.display().to_string();
-    let mut all = helper(
-        format!("Examination of {path}"),
-        vec!["/usr/libexec/qemu-web-desktop/qwd-inspect".to_owned(), IMAGE_PATH.to_owned()],
-        60,
-    );
+    let mut all =
+        helper(format!("Examination of {path}"), vec![format!("{LIBEXEC}/qwd-inspect"), IMAGE_PATH.to_owned()], 60);
     all.push(("BindReadOnlyPaths", Value::from(vec![(path, IMAGE_PATH.to_owned(), false, 0_u64)])));
     all
 }

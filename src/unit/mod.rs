@@ -11,7 +11,7 @@ mod session;
 mod timer;
 
 pub use examine::{examination, kvm_probe};
-pub use names::{ENDED_DIR, RECORDS_DIR, SESSIONS_DIR, expiry_timer, session_of_timer, session_unit};
+pub use names::{ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, expiry_timer, session_of_timer, session_unit};
 pub use session::{SessionPlan, session};
 pub use timer::expiry;
 

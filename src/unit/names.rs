@@ -9,6 +9,8 @@ pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
 /// Each session's runtime directory is below, its user's alone.
 pub const SESSIONS_DIR: &str = "/run/qemu-web-desktop/sessions";
 
+/// Where our programs are.
+pub const LIBEXEC: &str = "/usr/libexec/qemu-web-desktop";
 /// The empty root of sandboxed units: mount points and links, made by tmpfiles.d.
 pub(super) const ROOT_DIR: &str = "/run/qemu-web-desktop/root";
 

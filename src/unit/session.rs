@@ -1,15 +1,13 @@
 //! The unit of a session.
 
 use super::sandbox::{only_calls, only_families, sandbox};
-use super::{Properties, SESSIONS_DIR, command, micros};
+use super::{LIBEXEC, Properties, SESSIONS_DIR, command, micros};
 use crate::model::{Bytes, Lifetime, MachineName, SessionId, UserName};
 use crate::qemu::{Accel, DISK_PATH, Disk, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zbus::zvariant::Value;
 
-/// Where our programs are.
-const LIBEXEC: &str = "/usr/libexec/qemu-web-desktop";
 /// Video memory and firmware of the guest, which count as QEMU's.
 const VIDEO: u64 = 64 << 20;
 
