@@ -12,6 +12,7 @@ pub mod policy;
 pub mod qemu;
 pub mod unit;
 // Layer 3: one module for each thing outside.
+pub mod auth;
 pub mod clearing;
 pub mod host;
 pub mod images;

@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config"],
     &["bus", "policy", "qemu", "unit"],
-    &["clearing", "host", "images", "journal", "monitor", "random", "records", "systemd"],
+    &["auth", "clearing", "host", "images", "journal", "monitor", "random", "records", "systemd"],
     &["ctl", "display", "launcher", "portal", "reaper", "session"],
 ];
 

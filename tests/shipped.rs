@@ -20,10 +20,10 @@ fn config_toml_shows_every_setting_with_its_default() {
     assert_eq!(flatten(&shown), known_keys());
     let table: toml::Table = switched_on(CONFIG, '#').parse().unwrap();
     for key in known_keys().keys() {
-        let value = match key.split_once('.') {
-            Some((section, key)) => table.get(section).and_then(|s| s.get(key)),
-            None => table.get(key),
-        };
+        let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+        let below = |value: Option<&'_ toml::Value>, key: &str| value.and_then(|v| v.get(key)).cloned();
+        let value =
+            rest.split('.').filter(|k| !k.is_empty()).fold(table.get(first).cloned(), |v, k| below(v.as_ref(), k));
         assert!(value.is_some(), "{key} is not shown");
     }
 }

@@ -9,12 +9,14 @@ mod machines;
 mod nearest;
 pub mod raw;
 mod settings;
+mod sign_in;
 mod watched;
 
 pub use file::{Loaded, Origin, flatten, known_keys, load};
 pub use machines::{Catalogue, MachineEntry};
 pub use raw::Raw;
 pub use settings::{Accel, NetworkMode, Page, Qemu, Session, Settings, Video};
+pub use sign_in::{Email, Encryption, Ldap, Mail, Method, Monitor, Server, SignIn};
 pub use watched::Watched;
 
 use std::fmt;

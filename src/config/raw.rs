@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $default:expr),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize, Serialize)]
+        #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name { $($(#[$field_doc])* pub $field: $ty),+ }
         impl Default for $name {
@@ -38,6 +38,12 @@ section! {
         download: Download = Download::default(),
         /// What the pages show and offer.
         page: Page = Page::default(),
+        /// How people sign in; with no method, the service is open to clients on this machine only.
+        sign_in: SignIn = SignIn::default(),
+        /// How mails are sent.
+        mail: Mail = Mail::default(),
+        /// What the monitor shows, and to whom.
+        monitor: Monitor = Monitor::default(),
     }
 }
 
@@ -148,5 +154,159 @@ section! {
         lifetime: Vec<String> = ["12h", "1d", "2d", "3d"].map(String::from).into(),
         /// The machine that is picked to begin with; empty: the first.
         machine: String = String::new(),
+    }
+}
+
+section! {
+    /// `[sign_in]`
+    SignIn {
+        /// Tried in this order until one succeeds: "imap", "smtp", "ldap", "email", "pam", "command", "remote_user".
+        methods: Vec<String> = Vec::new(),
+        /// Names of the administrators, compared whole.
+        admins: Vec<String> = Vec::new(),
+        /// Groups whose members are administrators: of LDAP, of this host where PAM signs in, or of Apache.
+        admin_groups: Vec<String> = Vec::new(),
+        /// Checked by signing in to a mail server's mailbox.
+        imap: Server = Server::default(),
+        /// Checked by signing in to a mail server's submission port.
+        smtp: Server = Server::default(),
+        /// Checked by binding to a directory.
+        ldap: Ldap = Ldap::default(),
+        /// Checked by a link sent to an address.
+        email: Email = Email::default(),
+        /// Checked as this host's own accounts are.
+        pam: Pam = Pam::default(),
+        /// Checked by a program of the administrator's.
+        command: Command = Command::default(),
+        /// Checked by Apache already.
+        remote_user: RemoteUser = RemoteUser::default(),
+    }
+}
+
+section! {
+    /// `[sign_in.imap]` and `[sign_in.smtp]`
+    Server {
+        /// Its host name, as in its certificate.
+        server: String = String::new(),
+        /// Its port; 0: the usual one for the encryption.
+        port: u16 = 0,
+        /// "tls", "starttls" or, to this machine itself only, "plain".
+        encryption: String = "tls".into(),
+        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        ca_file: String = String::new(),
+        /// How long it is waited for.
+        timeout: String = "10s".into(),
+    }
+}
+
+section! {
+    /// `[sign_in.ldap]`
+    Ldap {
+        /// Its host name, as in its certificate.
+        server: String = String::new(),
+        /// Its port; 0: the usual one for the encryption.
+        port: u16 = 0,
+        /// "tls", "starttls" or, to this machine itself only, "plain".
+        encryption: String = "tls".into(),
+        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        ca_file: String = String::new(),
+        /// How long it is waited for.
+        timeout: String = "10s".into(),
+        /// Name to bind as, {user} standing for the user's name; empty: search for the user first.
+        bind_dn: String = String::new(),
+        /// Where users are searched, as "ou=people,dc=example,dc=org".
+        search_base: String = String::new(),
+        /// Which entry is the user's; {user} stands for the name.
+        search_filter: String = "(uid={user})".into(),
+        /// Name to search as; empty: anonymously.
+        search_dn: String = String::new(),
+        /// File with its password, readable by root only.
+        search_password_file: String = String::new(),
+        /// Attribute that has the name to go by; empty: the name as typed.
+        name_attribute: String = String::new(),
+        /// A filter that the user's own entry must match, such as "(memberOf=cn=desktop,ou=groups,dc=example,dc=org)".
+        require: String = String::new(),
+        /// Where the user's groups are searched; empty: nowhere.
+        group_base: String = String::new(),
+        /// Which entries are the user's groups; {user} stands for the name, {dn} for the user's entry.
+        group_filter: String = "(|(memberUid={user})(member={dn})(uniqueMember={dn}))".into(),
+        /// Attribute that has a group's name.
+        group_attribute: String = "cn".into(),
+    }
+}
+
+section! {
+    /// `[sign_in.email]`
+    Email {
+        /// Domains whose addresses are let in, as "example.org"; empty: none.
+        allowed_domains: Vec<String> = Vec::new(),
+        /// How long a link is good for.
+        lifetime: String = "30m".into(),
+        /// Links sent to one address within an hour.
+        per_address: u32 = 3,
+        /// Links asked for by one client within an hour.
+        per_client: u32 = 10,
+    }
+}
+
+section! {
+    /// `[sign_in.pam]`
+    Pam {
+        /// Name of the file in /etc/pam.d.
+        service: String = "qemu-web-desktop".into(),
+        /// How long it is waited for.
+        timeout: String = "20s".into(),
+    }
+}
+
+section! {
+    /// `[sign_in.command]`
+    Command {
+        /// The program, as an absolute path.
+        program: String = String::new(),
+        /// How long it is waited for.
+        timeout: String = "10s".into(),
+    }
+}
+
+section! {
+    /// `[sign_in.remote_user]`
+    RemoteUser {
+        /// Where "Sign out" leads, such as the address by which mod_auth_openidc signs out; empty: there is none.
+        sign_out_url: String = String::new(),
+    }
+}
+
+section! {
+    /// `[mail]`
+    Mail {
+        /// The mail server's host name; empty: no mail is sent.
+        server: String = String::new(),
+        /// Its port; 0: the usual one for the encryption.
+        port: u16 = 0,
+        /// "tls", "starttls" or, to this machine itself only, "plain".
+        encryption: String = "starttls".into(),
+        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        ca_file: String = String::new(),
+        /// How long it is waited for.
+        timeout: String = "10s".into(),
+        /// Name to sign in with at the mail server; empty: without.
+        user: String = String::new(),
+        /// File with its password, readable by root only.
+        password_file: String = String::new(),
+        /// The sender's address.
+        from: String = String::new(),
+        /// Domain of the address of a user whose name has none; empty: those get no mail.
+        domain: String = String::new(),
+    }
+}
+
+section! {
+    /// `[monitor]`
+    Monitor {
+        /// Small pictures of all screens for administrators; owners are told on their session's page.
+        pictures: bool = false,
+        /// Clients that may read the metrics, beside this machine, as "192.0.2.7" or "192.0.2.0/24".
+        metrics_clients: Vec<String> = Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! Stage three: settings that have been checked. What is here can be relied on.
 
 use super::raw::{self, Raw};
+use super::sign_in::{self, Mail, Method, Monitor, SignIn};
 use crate::model::{Bytes, Lifetime, MachineName};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,6 +50,12 @@ pub struct Settings {
     pub download: raw::Download,
     /// What the pages show and offer.
     pub page: Page,
+    /// How people sign in.
+    pub sign_in: SignIn,
+    /// How mails are sent, if they are.
+    pub mail: Option<Mail>,
+    /// What the monitor shows, and to whom.
+    pub monitor: Monitor,
 }
 
 /// Defaults and bounds of a session.
@@ -116,13 +123,14 @@ pub struct Page {
 }
 
 /// The key at fault and the sentence about it.
-type Fault = (&'static str, String);
+pub(super) type Fault = (&'static str, String);
 
 impl TryFrom<&Raw> for Settings {
     type Error = Fault;
 
     fn try_from(raw: &Raw) -> Result<Self, Fault> {
         check_limits(&raw.limits)?;
+        let sign_in = sign_in::sign_in(&raw.sign_in)?;
         Ok(Self {
             public_url: public_url(&raw.public_url)?,
             limits: raw.limits.clone(),
@@ -140,6 +148,9 @@ impl TryFrom<&Raw> for Settings {
             disks_dir: optional(&raw.paths.dir_snapshots).map(|t| absolute("paths.dir_snapshots", t)).transpose()?,
             download: download(&raw.download)?,
             page: page(&raw.page)?,
+            mail: sign_in::mail(&raw.mail, sign_in.has(Method::Email))?,
+            monitor: sign_in::monitor(&raw.monitor)?,
+            sign_in,
         })
     }
 }
@@ -150,19 +161,19 @@ impl Default for Settings {
     }
 }
 
-fn fault(key: &'static str, wanted: &str) -> Fault {
+pub(super) fn fault(key: &'static str, wanted: &str) -> Fault {
     (key, format!("this takes {wanted}"))
 }
 
-fn optional(text: &str) -> Option<&str> {
+pub(super) fn optional(text: &str) -> Option<&str> {
     Some(text).filter(|t| !t.is_empty())
 }
 
-fn parsed<T: FromStr<Err = crate::model::Problem>>(key: &'static str, text: &str) -> Result<T, Fault> {
+pub(super) fn parsed<T: FromStr<Err = crate::model::Problem>>(key: &'static str, text: &str) -> Result<T, Fault> {
     text.parse().map_err(|p: crate::model::Problem| (key, p.message))
 }
 
-fn choice<T: Copy>(key: &'static str, text: &str, known: &[(&str, T)]) -> Result<T, Fault> {
+pub(super) fn choice<T: Copy>(key: &'static str, text: &str, known: &[(&str, T)]) -> Result<T, Fault> {
     let found = known.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<String> = known.iter().map(|(word, _)| format!("\"{word}\"")).collect();
@@ -170,7 +181,7 @@ fn choice<T: Copy>(key: &'static str, text: &str, known: &[(&str, T)]) -> Result
     })
 }
 
-fn absolute(key: &'static str, text: &str) -> Result<PathBuf, Fault> {
+pub(super) fn absolute(key: &'static str, text: &str) -> Result<PathBuf, Fault> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, std::path::Component::ParentDir | std::path::Component::CurDir));
     // Blanks, colons and percent signs have a meaning of their own in systemd's path lists.

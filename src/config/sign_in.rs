@@ -1,0 +1,425 @@
+//! The validated settings of signing in, of mails and of the monitor. Only what is switched on has
+//! to be complete: a server that no method names may stay empty.
+
+use super::raw;
+use super::settings::{Fault, absolute, choice, fault, optional, parsed};
+use crate::model::{Lifetime, UserName};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A way to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A mailbox.
+    Imap,
+    /// A mail server's submission port.
+    Smtp,
+    /// A directory.
+    Ldap,
+    /// A link by mail.
+    Email,
+    /// This host's accounts.
+    Pam,
+    /// An administrator's program.
+    Command,
+    /// Apache.
+    RemoteUser,
+}
+
+const METHODS: [(&str, Method); 7] = [
+    ("imap", Method::Imap),
+    ("smtp", Method::Smtp),
+    ("ldap", Method::Ldap),
+    ("email", Method::Email),
+    ("pam", Method::Pam),
+    ("command", Method::Command),
+    ("remote_user", Method::RemoteUser),
+];
+
+impl Method {
+    /// Its name in the configuration, in sign-ins and in the journal.
+    pub fn as_str(self) -> &'static str {
+        METHODS.iter().find(|(_, method)| *method == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// How the connection to a server is kept private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after a few words in plain text; a server that does not offer it is not talked to.
+    StartTls,
+    /// None; to this machine itself only.
+    Plain,
+}
+
+/// A server that is talked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Host name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is kept private.
+    pub encryption: Encryption,
+    /// Certificate authorities to trust, if not the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For the whole conversation.
+    pub timeout: Duration,
+}
+
+/// A directory and how a user is found in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ldap {
+    /// Where it is.
+    pub server: Server,
+    /// The rest, as in the file.
+    pub raw: raw::Ldap,
+}
+
+/// `[sign_in.email]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email {
+    /// In lower case.
+    pub allowed_domains: Vec<String>,
+    /// How long a link is good for.
+    pub lifetime: Lifetime,
+    /// Links to one address within an hour.
+    pub per_address: u32,
+    /// Links for one client within an hour.
+    pub per_client: u32,
+}
+
+/// How people sign in. No method: the service is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignIn {
+    /// In the order in which they are tried.
+    pub methods: Vec<Method>,
+    /// Administrators by name.
+    pub admins: Vec<UserName>,
+    /// Administrators by group.
+    pub admin_groups: Vec<String>,
+    /// Set if the method is used.
+    pub imap: Option<Server>,
+    /// Set if the method is used.
+    pub smtp: Option<Server>,
+    /// Set if the method is used.
+    pub ldap: Option<Ldap>,
+    /// Set if the method is used.
+    pub email: Option<Email>,
+    /// The PAM service.
+    pub pam_service: String,
+    /// How long PAM is waited for.
+    pub pam_timeout: Duration,
+    /// The administrator's program, if the method is used.
+    pub command: Option<PathBuf>,
+    /// How long that is waited for.
+    pub command_timeout: Duration,
+    /// Where "Sign out" leads for those whom Apache signs in.
+    pub sign_out_url: Option<String>,
+}
+
+impl SignIn {
+    /// Whether this method is switched on.
+    pub fn has(&self, method: Method) -> bool {
+        self.methods.contains(&method)
+    }
+}
+
+/// How mails are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The mail server.
+    pub server: Server,
+    /// Name to sign in with there, and the file of its password.
+    pub account: Option<(String, PathBuf)>,
+    /// The sender's address.
+    pub from: String,
+    /// Domain of users whose names have none.
+    pub domain: Option<String>,
+}
+
+/// What the monitor shows, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// Small pictures of all screens.
+    pub pictures: bool,
+    /// Networks, as address and length of the prefix, that may read the metrics.
+    pub metrics_clients: Vec<(IpAddr, u8)>,
+}
+
+/// The usual ports: of TLS from the first byte, and of everything else.
+struct Ports(u16, u16);
+
+const IMAP: Ports = Ports(993, 143);
+const SUBMISSION: Ports = Ports(465, 587);
+const LDAP: Ports = Ports(636, 389);
+
+pub(super) fn sign_in(raw: &raw::SignIn) -> Result<SignIn, Fault> {
+    let methods: Vec<Method> =
+        raw.methods.iter().map(|word| choice("sign_in.methods", word, &METHODS)).collect::<Result<_, _>>()?;
+    for (at, method) in methods.iter().enumerate() {
+        if methods[..at].contains(method) {
+            return Err(fault("sign_in.methods", "each method once"));
+        }
+    }
+    let used = |method| methods.contains(&method);
+    let when = |method, f: &dyn Fn() -> Result<Server, Fault>| used(method).then(f).transpose();
+    Ok(SignIn {
+        admins: raw.admins.iter().map(|name| parsed("sign_in.admins", name)).collect::<Result<_, _>>()?,
+        admin_groups: raw.admin_groups.clone(),
+        imap: when(Method::Imap, &|| server(IMAP_KEYS, &raw.imap, IMAP))?,
+        smtp: when(Method::Smtp, &|| server(SMTP_KEYS, &raw.smtp, SUBMISSION))?,
+        ldap: used(Method::Ldap).then(|| ldap(&raw.ldap)).transpose()?,
+        email: used(Method::Email).then(|| email(&raw.email)).transpose()?,
+        pam_service: pam_service(&raw.pam.service)?,
+        pam_timeout: time("sign_in.pam.timeout", &raw.pam.timeout)?,
+        command: used(Method::Command)
+            .then(|| absolute("sign_in.command.program", &raw.command.program))
+            .transpose()?,
+        command_timeout: time("sign_in.command.timeout", &raw.command.timeout)?,
+        sign_out_url: optional(&raw.remote_user.sign_out_url).map(sign_out_url).transpose()?,
+        methods,
+    })
+}
+
+/// The keys of a server, for the sentences about them.
+struct Keys {
+    server: &'static str,
+    encryption: &'static str,
+    ca_file: &'static str,
+    timeout: &'static str,
+}
+
+macro_rules! keys {
+    ($section:literal) => {
+        Keys {
+            server: concat!($section, ".server"),
+            encryption: concat!($section, ".encryption"),
+            ca_file: concat!($section, ".ca_file"),
+            timeout: concat!($section, ".timeout"),
+        }
+    };
+}
+
+const IMAP_KEYS: Keys = keys!("sign_in.imap");
+const SMTP_KEYS: Keys = keys!("sign_in.smtp");
+const LDAP_KEYS: Keys = keys!("sign_in.ldap");
+const MAIL_KEYS: Keys = keys!("mail");
+
+fn server(keys: Keys, raw: &raw::Server, ports: Ports) -> Result<Server, Fault> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
+    if raw.server.is_empty() || raw.server.starts_with('-') || !raw.server.chars().all(plain) {
+        return Err(fault(keys.server, "the server's host name or address"));
+    }
+    let known = [("tls", Encryption::Tls), ("starttls", Encryption::StartTls), ("plain", Encryption::Plain)];
+    let encryption = choice(keys.encryption, &raw.encryption, &known)?;
+    if encryption == Encryption::Plain && !is_this_machine(&raw.server) {
+        let text = "\"plain\" would send passwords readably; it is for \"localhost\" and loopback addresses only";
+        return Err((keys.encryption, text.to_owned()));
+    }
+    let usual = if encryption == Encryption::Tls { ports.0 } else { ports.1 };
+    Ok(Server {
+        host: raw.server.clone(),
+        port: if raw.port == 0 { usual } else { raw.port },
+        encryption,
+        ca_file: optional(&raw.ca_file).map(|path| absolute(keys.ca_file, path)).transpose()?,
+        timeout: time(keys.timeout, &raw.timeout)?,
+    })
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn time(key: &'static str, text: &str) -> Result<Duration, Fault> {
+    let Lifetime(seconds) = parsed(key, text)?;
+    if (1..=60).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(fault(key, "1s to 60s"))
+}
+
+fn ldap(raw: &raw::Ldap) -> Result<Ldap, Fault> {
+    let common = raw::Server {
+        server: raw.server.clone(),
+        port: raw.port,
+        encryption: raw.encryption.clone(),
+        ca_file: raw.ca_file.clone(),
+        timeout: raw.timeout.clone(),
+    };
+    if raw.bind_dn.is_empty() && raw.search_base.is_empty() {
+        let text = "set this, or sign_in.ldap.search_base: without either nobody can be found";
+        return Err(("sign_in.ldap.bind_dn", text.to_owned()));
+    }
+    if !raw.bind_dn.is_empty() && !raw.bind_dn.contains("{user}") {
+        return Err(fault("sign_in.ldap.bind_dn", "a name with {user} in it, or nothing"));
+    }
+    if !raw.search_base.is_empty() && !raw.search_filter.contains("{user}") {
+        return Err(fault("sign_in.ldap.search_filter", "a filter with {user} in it"));
+    }
+    if !raw.search_dn.is_empty() {
+        absolute("sign_in.ldap.search_password_file", &raw.search_password_file)?;
+    }
+    Ok(Ldap { server: server(LDAP_KEYS, &common, LDAP)?, raw: raw.clone() })
+}
+
+fn email(raw: &raw::Email) -> Result<Email, Fault> {
+    let lifetime: Lifetime = parsed("sign_in.email.lifetime", &raw.lifetime)?;
+    if lifetime.0 == 0 || lifetime.0 > 86_400 {
+        return Err(fault("sign_in.email.lifetime", "a time of a day at most"));
+    }
+    if raw.allowed_domains.is_empty() || !raw.allowed_domains.iter().all(|d| is_domain(d)) {
+        return Err(fault("sign_in.email.allowed_domains", "at least one domain such as \"example.org\""));
+    }
+    Ok(Email {
+        allowed_domains: raw.allowed_domains.iter().map(|d| d.to_ascii_lowercase()).collect(),
+        lifetime,
+        per_address: raw.per_address,
+        per_client: raw.per_client,
+    })
+}
+
+fn is_domain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+}
+
+fn pam_service(text: &str) -> Result<String, Fault> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(fault("sign_in.pam.service", "the name of a file in /etc/pam.d"))
+}
+
+fn sign_out_url(text: &str) -> Result<String, Fault> {
+    let own = text.starts_with('/') && !text.starts_with("//");
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"\"'<>\\".contains(c));
+    if plain && (own || text.starts_with("https://")) {
+        return Ok(text.to_owned());
+    }
+    Err(fault("sign_in.remote_user.sign_out_url", "a path of this server, or an https:// address"))
+}
+
+pub(super) fn mail(raw: &raw::Mail, needed: bool) -> Result<Option<Mail>, Fault> {
+    if raw.server.is_empty() {
+        let text = "sign-in by email sends mails, so the mail server must be named here";
+        return if needed { Err(("mail.server", text.to_owned())) } else { Ok(None) };
+    }
+    let common = raw::Server {
+        server: raw.server.clone(),
+        port: raw.port,
+        encryption: raw.encryption.clone(),
+        ca_file: raw.ca_file.clone(),
+        timeout: raw.timeout.clone(),
+    };
+    let from = raw.from.rsplit_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));
+    if !from || raw.from.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"".contains(c)) {
+        return Err(fault("mail.from", "the sender's address, such as desktops@example.org"));
+    }
+    // A server on this machine is usually there to take mails as they are.
+    let ports = if raw.encryption == "plain" { Ports(25, 25) } else { SUBMISSION };
+    let account = match optional(&raw.user) {
+        Some(user) => Some((user.to_owned(), absolute("mail.password_file", &raw.password_file)?)),
+        None => None,
+    };
+    if !raw.domain.is_empty() && !is_domain(&raw.domain) {
+        return Err(fault("mail.domain", "a domain such as example.org"));
+    }
+    let domain = optional(&raw.domain).map(str::to_owned);
+    Ok(Some(Mail { server: server(MAIL_KEYS, &common, ports)?, account, from: raw.from.clone(), domain }))
+}
+
+pub(super) fn monitor(raw: &raw::Monitor) -> Result<Monitor, Fault> {
+    let network = |text: &String| {
+        network(text).ok_or_else(|| {
+            (("monitor.metrics_clients"), format!("\"{text}\" is no address such as 192.0.2.7 or 192.0.2.0/24"))
+        })
+    };
+    let metrics_clients = raw.metrics_clients.iter().map(network).collect::<Result<_, _>>()?;
+    Ok(Monitor { pictures: raw.pictures, metrics_clients })
+}
+
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Some(most), |l| l.parse().ok())?;
+    (length <= most).then_some((address, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(methods: &[&str]) -> raw::SignIn {
+        raw::SignIn { methods: methods.iter().map(|m| (*m).to_owned()).collect(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_method_that_is_used_must_be_complete_and_others_need_not() {
+        assert!(sign_in(&with(&[])).unwrap().methods.is_empty());
+        assert!(sign_in(&with(&["pam"])).unwrap().has(Method::Pam));
+        for (method, key) in [
+            ("imap", "sign_in.imap.server"),
+            ("smtp", "sign_in.smtp.server"),
+            ("ldap", "sign_in.ldap.bind_dn"),
+            ("email", "sign_in.email.allowed_domains"),
+            ("command", "sign_in.command.program"),
+        ] {
+            assert_eq!(sign_in(&with(&[method])).unwrap_err().0, key, "{method}");
+        }
+        for twice in [["pam", "pam"], ["imapp", "pam"]] {
+            assert_eq!(sign_in(&with(&twice)).unwrap_err().0, "sign_in.methods");
+        }
+    }
+
+    #[test]
+    fn passwords_travel_in_plain_text_to_this_machine_only() {
+        let server_of = |host: &str, encryption: &str| {
+            let raw = raw::Server { server: host.into(), encryption: encryption.into(), ..Default::default() };
+            server(IMAP_KEYS, &raw, IMAP)
+        };
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            assert_eq!(server_of(host, "plain").unwrap().port, 143);
+        }
+        for host in ["mail.example.org", "localhost.example.org", "192.0.2.1"] {
+            assert_eq!(server_of(host, "plain").unwrap_err().0, "sign_in.imap.encryption");
+        }
+        assert_eq!(server_of("mail.example.org", "tls").unwrap().port, 993);
+        assert_eq!(server_of("mail.example.org", "starttls").unwrap().port, 143);
+        assert!(server_of("mail.example.org\r\nx", "tls").is_err());
+    }
+
+    #[test]
+    fn sign_in_by_email_needs_a_mail_server_and_a_sender() {
+        assert_eq!(mail(&raw::Mail::default(), true).unwrap_err().0, "mail.server");
+        assert_eq!(mail(&raw::Mail::default(), false), Ok(None));
+        let raw = raw::Mail { server: "mail.example.org".into(), ..Default::default() };
+        assert_eq!(mail(&raw, false).unwrap_err().0, "mail.from");
+        let raw = raw::Mail { from: "desktops@example.org".into(), user: "desktops".into(), ..raw };
+        assert_eq!(mail(&raw, false).unwrap_err().0, "mail.password_file");
+        let raw = raw::Mail { password_file: "/etc/qemu-web-desktop/mail.password".into(), ..raw };
+        assert_eq!(mail(&raw, false).unwrap().unwrap().server.port, 587);
+    }
+
+    #[test]
+    fn networks_are_addresses_with_an_optional_length() {
+        assert_eq!(network("192.0.2.0/24"), Some(("192.0.2.0".parse().unwrap(), 24)));
+        assert_eq!(network("2001:db8::1"), Some(("2001:db8::1".parse().unwrap(), 128)));
+        for wrong in ["", "example.org", "192.0.2.0/33", "192.0.2.0/", "192.0.2/24"] {
+            assert_eq!(network(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sign_out_leads_to_no_script() {
+        assert!(sign_out_url("/oidc/redirect?logout=https%3A%2F%2Fexample.org").is_ok());
+        assert!(sign_out_url("https://idp.example.org/logout").is_ok());
+        for wrong in ["javascript:alert(1)", "//evil.example", "http://idp.example.org", "/a b"] {
+            assert!(sign_out_url(wrong).is_err(), "{wrong}");
+        }
+    }
+}
