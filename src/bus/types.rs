@@ -9,8 +9,6 @@ use zbus::zvariant::Type;
 pub struct Asker {
     /// The user's name as signed in.
     pub name: String,
-    /// May see and end everybody's sessions.
-    pub admin: bool,
     /// Groups the sign-in method reported.
     pub groups: Vec<String>,
 }

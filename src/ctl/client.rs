@@ -18,12 +18,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects as who we are: root is an administrator, of anybody else the launcher finds out itself.
+    /// Connects as who we are: root may say for whom it acts, of anybody else the launcher finds out itself.
     pub(super) fn connect() -> Result<Self, Problem> {
-        let asker = match is_root() {
-            true => Asker { name: "root".to_owned(), admin: true, groups: Vec::new() },
-            false => Asker::default(),
-        };
+        let name = if is_root() { "root" } else { "" };
+        let asker = Asker { name: name.to_owned(), ..Asker::default() };
         let launcher = Connection::system().and_then(|bus| LauncherProxyBlocking::new(&bus));
         Ok(Self { launcher: launcher?, asker })
     }

@@ -91,7 +91,7 @@ fn until_ready(client: &Client, mut session: Session) -> Result<Session, Problem
 /// Lists sessions: one's own, or everybody's.
 pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
     let client = Client::connect()?;
-    let sessions = client.launcher.list(client.asker.clone(), wanted.all || client.asker.admin)?;
+    let sessions = client.launcher.list(client.asker.clone(), wanted.all || is_root())?;
     if args.json {
         let base = site::base(&args.root);
         return out::json(&sessions.into_iter().map(|s| Shown::new(s, &base)).collect::<Vec<_>>());

@@ -1,9 +1,12 @@
 //! Who is calling, as the bus itself knows it, and for whom they may speak.
 
 use crate::bus::{Asker, DISPLAY_USER, PORTAL_USER, USERS_GROUP};
+use crate::config::{Method, SignIn};
 use crate::model::{Problem, UserName, Word};
-use nix::unistd::{Gid, Group, Uid, User};
+use crate::policy;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 use zbus::blocking::Connection;
 use zbus::blocking::fdo::DBusProxy;
@@ -18,8 +21,17 @@ pub(super) enum Caller {
     Portal,
     /// Redeems tickets and does nothing else.
     Display,
-    /// A member of the group `qwd-users`, by account name.
-    Member(String),
+    /// A member of the group `qwd-users`.
+    Member(Account),
+}
+
+/// An account of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its groups, by name.
+    pub groups: Vec<String>,
 }
 
 /// For whom a call is made, once that has been decided.
@@ -89,9 +101,18 @@ fn classify(uid: u32, groups: &[u32]) -> Result<Caller, Problem> {
     let members = Group::from_name(USERS_GROUP).ok().flatten().map(|g| g.gid);
     let belongs = |gid: Gid| groups.contains(&gid.as_raw()) || user.gid == gid;
     if members.is_some_and(belongs) {
-        return Ok(Caller::Member(user.name));
+        let groups = groups_of(&user);
+        return Ok(Caller::Member(Account { name: user.name, groups }));
     }
     Err(denied(&user.name))
+}
+
+/// The account's groups as the system's databases have them now. Those that cannot be named make
+/// nobody an administrator.
+fn groups_of(user: &User) -> Vec<String> {
+    let name = CString::new(user.name.as_str()).unwrap_or_default();
+    let gids = getgrouplist(&name, user.gid).unwrap_or_default();
+    gids.into_iter().filter_map(|gid| Group::from_gid(gid).ok().flatten()).map(|group| group.name).collect()
 }
 
 fn denied(who: &str) -> Problem {
@@ -103,7 +124,7 @@ fn denied(who: &str) -> Problem {
 
 impl Caller {
     /// Whom this caller may speak for, of those they say they do.
-    pub(super) fn person(&self, asker: &Asker) -> Result<Person, Problem> {
+    pub(super) fn person(&self, asker: &Asker, sign_in: &SignIn) -> Result<Person, Problem> {
         match self {
             Self::Root => {
                 let name = if asker.name.is_empty() { "root" } else { &asker.name };
@@ -114,11 +135,15 @@ impl Caller {
                 Word::NotAllowed,
                 format!("Names that begin with '{LOCAL}' are those of accounts on the server; sign in under another."),
             )),
-            Self::Portal => Ok(Person { name: asker.name.parse()?, admin: asker.admin, root: false }),
-            // A local account must not inherit the sessions of somebody else's who signs in under
-            // that name on the page.
-            Self::Member(account) => {
-                Ok(Person { name: format!("{LOCAL}{account}").parse()?, admin: false, root: false })
+            Self::Portal => Ok(signed_in(asker.name.parse()?, &asker.groups, sign_in)),
+            // Whom PAM signs in on the page is the same person here.
+            Self::Member(account) if sign_in.has(Method::Pam) => {
+                Ok(signed_in(account.name.parse()?, &account.groups, sign_in))
+            }
+            // Else a local account must not inherit the sessions, or the rights, of somebody else's
+            // who signs in under that name on the page.
+            Self::Member(Account { name, .. }) => {
+                Ok(Person { name: format!("{LOCAL}{name}").parse()?, admin: false, root: false })
             }
             Self::Display => Err(self.not_for("this")),
         }
@@ -149,41 +174,104 @@ impl Caller {
             Self::Root => "root",
             Self::Portal => PORTAL_USER,
             Self::Display => DISPLAY_USER,
-            Self::Member(account) => account,
+            Self::Member(account) => &account.name,
         };
         Problem::new(Word::NotAllowed, format!("{who} may not do {what}."))
     }
 }
 
+/// Somebody whose name has been checked, or who is nobody's administrator.
+fn signed_in(name: UserName, groups: &[String], sign_in: &SignIn) -> Person {
+    let admin = policy::is_admin(sign_in, &name, groups);
+    Person { name, admin, root: false }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
 
-    fn asker(name: &str) -> Asker {
-        Asker { name: name.into(), admin: true, groups: vec![] }
+    fn asker(name: &str, groups: &[&str]) -> Asker {
+        Asker { name: name.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
+    }
+
+    /// These methods; alice and the group wheel are administrators.
+    fn sign_in(methods: &[Method]) -> SignIn {
+        SignIn {
+            methods: methods.to_vec(),
+            admins: vec!["alice".parse().unwrap()],
+            admin_groups: vec!["wheel".to_owned()],
+            ..Settings::default().sign_in
+        }
+    }
+
+    fn member(name: &str, groups: &[&str]) -> Caller {
+        let Asker { name, groups } = asker(name, groups);
+        Caller::Member(Account { name, groups })
+    }
+
+    /// Name, administrator, root.
+    fn decided(caller: &Caller, asker: &Asker, methods: &[Method]) -> (String, bool, bool) {
+        let person = caller.person(asker, &sign_in(methods)).unwrap();
+        (person.name.to_string(), person.admin, person.root)
     }
 
     #[test]
     fn a_member_is_who_they_are_whatever_they_say() {
-        let person = Caller::Member("carol".into()).person(&asker("alice")).unwrap();
-        assert_eq!((person.name.as_str(), person.admin, person.root), ("local:carol", false, false));
+        let claim = asker("alice", &["wheel"]);
+        for methods in [&[][..], &[Method::Imap]] {
+            assert_eq!(decided(&member("carol", &["users"]), &claim, methods), ("local:carol".into(), false, false));
+        }
+        let pam = [Method::Imap, Method::Pam];
+        assert_eq!(decided(&member("carol", &["users"]), &claim, &pam), ("carol".into(), false, false));
+    }
+
+    #[test]
+    fn an_account_is_an_administrator_only_where_accounts_sign_in() {
+        let nobody = asker("", &[]);
+        for (name, groups) in [("alice", &[][..]), ("carol", &["wheel"])] {
+            assert_eq!(decided(&member(name, groups), &nobody, &[Method::Pam]), (name.into(), true, false));
+            for methods in [&[][..], &[Method::Ldap]] {
+                assert_eq!(
+                    decided(&member(name, groups), &nobody, methods),
+                    (format!("local:{name}"), false, false),
+                    "{methods:?}"
+                );
+            }
+        }
     }
 
     #[test]
     fn the_portal_is_believed_about_who_but_is_not_root() {
-        let person = Caller::Portal.person(&asker("alice")).unwrap();
-        assert_eq!((person.name.as_str(), person.admin, person.root), ("alice", true, false));
-        assert!(Caller::Portal.person(&asker("")).is_err());
-        assert!(Caller::Portal.person(&asker("a/b")).is_err());
-        assert_eq!(Caller::Portal.person(&asker("local:carol")).unwrap_err().word, Word::NotAllowed);
+        let imap = [Method::Imap];
+        assert_eq!(decided(&Caller::Portal, &asker("bob", &["users"]), &imap), ("bob".into(), false, false));
+        assert_eq!(decided(&Caller::Portal, &asker("bob", &["wheel"]), &imap), ("bob".into(), true, false));
+        assert_eq!(decided(&Caller::Portal, &asker("alice", &[]), &imap), ("alice".into(), true, false));
+        assert_eq!(decided(&Caller::Portal, &asker("alice", &["wheel"]), &[]), ("alice".into(), false, false));
+        let refused = |name| Caller::Portal.person(&asker(name, &[]), &sign_in(&imap)).unwrap_err().word;
+        assert_eq!(refused(""), Word::BadRequest);
+        assert_eq!(refused("a/b"), Word::BadRequest);
+        assert_eq!(refused("local:carol"), Word::NotAllowed);
+    }
+
+    #[test]
+    fn root_is_an_administrator_whoever_they_act_for() {
+        assert_eq!(decided(&Caller::Root, &asker("bob", &[]), &[]), ("bob".into(), true, true));
+        assert_eq!(decided(&Caller::Root, &asker("", &[]), &[]), ("root".into(), true, true));
+    }
+
+    #[test]
+    fn the_groups_of_an_account_have_names() {
+        let root = User::from_uid(Uid::from_raw(0)).unwrap().unwrap();
+        assert!(groups_of(&root).contains(&"root".to_owned()));
     }
 
     #[test]
     fn the_display_owns_nothing_and_sweeps_nothing() {
-        assert!(Caller::Display.person(&asker("alice")).is_err());
+        assert!(Caller::Display.person(&asker("alice", &[]), &sign_in(&[])).is_err());
         assert!(Caller::Display.must_be_root("that").is_err());
         assert!(Caller::Portal.must_be_display("that").is_err());
-        assert!(Caller::Member("carol".into()).must_be_portal("that").is_err());
+        assert!(member("carol", &[]).must_be_portal("that").is_err());
     }
 
     #[test]

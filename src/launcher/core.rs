@@ -1,10 +1,10 @@
 //! What all parts of the launcher share.
 
-use super::caller::{Callers, Person};
+use super::caller::{Caller, Callers, Person};
 use super::idle::Idle;
 use super::screens::Tickets;
 use super::table::{Entry, Table, find, may_see, no_such};
-use crate::bus::Session;
+use crate::bus::{Asker, Session};
 use crate::config::{Catalogue, Settings, Watched};
 use crate::images::{Facts, Identity};
 use crate::model::{Problem, SessionId, State};
@@ -77,6 +77,11 @@ impl Core {
     /// The settings in force.
     pub(super) fn settings(&self) -> Settings {
         self.config.current().0.settings.clone()
+    }
+
+    /// For whom this caller may speak, of those they say they do, under the settings in force.
+    pub(super) fn person(&self, caller: &Caller, asker: &Asker) -> Result<Person, Problem> {
+        caller.person(asker, &self.config.current().0.settings.sign_in)
     }
 
     /// The machines in force.

@@ -46,11 +46,11 @@ impl Launcher {
         wanted: NewSession,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| create::create(core, &caller.person(&asker)?, &wanted)).await
+        self.run(&header, move |core, caller| create::create(core, &core.person(caller, &asker)?, &wanted)).await
     }
 
     async fn list(&self, asker: Asker, all: bool, #[zbus(header)] header: Header<'_>) -> Result<Vec<Session>, Problem> {
-        self.run(&header, move |core, caller| Ok(core.list(&caller.person(&asker)?, all))).await
+        self.run(&header, move |core, caller| Ok(core.list(&core.person(caller, &asker)?, all))).await
     }
 
     async fn recent(
@@ -59,11 +59,11 @@ impl Launcher {
         all: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<Session>, Problem> {
-        self.run(&header, move |core, caller| Ok(core.recent(&caller.person(&asker)?, all))).await
+        self.run(&header, move |core, caller| Ok(core.recent(&core.person(caller, &asker)?, all))).await
     }
 
     async fn get(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| core.get(&caller.person(&asker)?, &id.parse()?)).await
+        self.run(&header, move |core, caller| core.get(&core.person(caller, &asker)?, &id.parse()?)).await
     }
 
     async fn wait(
@@ -76,21 +76,21 @@ impl Launcher {
     ) -> Result<Session, Problem> {
         self.run(&header, move |core, caller| {
             let patience = Duration::from_secs(seconds.min(WAIT_MAX).into());
-            core.wait(&caller.person(&asker)?, &id.parse()?, state.parse::<State>()?, patience)
+            core.wait(&core.person(caller, &asker)?, &id.parse()?, state.parse::<State>()?, patience)
         })
         .await
     }
 
     async fn stop(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| control::stop(core, &caller.person(&asker)?, &id.parse()?)).await
+        self.run(&header, move |core, caller| control::stop(core, &core.person(caller, &asker)?, &id.parse()?)).await
     }
 
     async fn kill(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| control::kill(core, &caller.person(&asker)?, &id.parse()?)).await
+        self.run(&header, move |core, caller| control::kill(core, &core.person(caller, &asker)?, &id.parse()?)).await
     }
 
     async fn stop_all(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<u32, Problem> {
-        self.run(&header, move |core, caller| control::stop_all(core, &caller.person(&asker)?)).await
+        self.run(&header, move |core, caller| control::stop_all(core, &core.person(caller, &asker)?)).await
     }
 
     async fn extend(
@@ -100,8 +100,10 @@ impl Launcher {
         seconds: u64,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| control::extend(core, &caller.person(&asker)?, &id.parse()?, seconds))
-            .await
+        self.run(&header, move |core, caller| {
+            control::extend(core, &core.person(caller, &asker)?, &id.parse()?, seconds)
+        })
+        .await
     }
 
     async fn share(
@@ -113,7 +115,7 @@ impl Launcher {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(Share, String), Problem> {
         self.run(&header, move |core, caller| {
-            let person = caller.person(&asker)?;
+            let person = core.person(caller, &asker)?;
             let (share, secret) = shares::share(core, &person, &id.parse()?, role.parse::<Role>()?, seconds)?;
             Ok((share, secret.expose().to_owned()))
         })
@@ -126,7 +128,7 @@ impl Launcher {
         id: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<Share>, Problem> {
-        self.run(&header, move |core, caller| shares::shares(core, &caller.person(&asker)?, &id.parse()?)).await
+        self.run(&header, move |core, caller| shares::shares(core, &core.person(caller, &asker)?, &id.parse()?)).await
     }
 
     async fn unshare(
@@ -136,8 +138,10 @@ impl Launcher {
         share: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Problem> {
-        self.run(&header, move |core, caller| shares::unshare(core, &caller.person(&asker)?, &id.parse()?, &share))
-            .await
+        self.run(&header, move |core, caller| {
+            shares::unshare(core, &core.person(caller, &asker)?, &id.parse()?, &share)
+        })
+        .await
     }
 
     async fn ticket(
@@ -148,7 +152,7 @@ impl Launcher {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Problem> {
         self.run(&header, move |core, caller| {
-            let ticket = screens::ticket(core, &caller.person(&asker)?, &id.parse()?, role.parse::<Role>()?)?;
+            let ticket = screens::ticket(core, &core.person(caller, &asker)?, &id.parse()?, role.parse::<Role>()?)?;
             Ok(ticket.expose().to_owned())
         })
         .await

@@ -96,6 +96,11 @@ impl Ask<'_> {
         self.person.as_ref().map(Person::asker).ok_or_else(Refusal::not_signed_in)
     }
 
+    /// Whether to show what administrators may do.
+    pub fn is_admin(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.is_admin(self.settings))
+    }
+
     /// The query's fields.
     pub fn query(&self) -> Result<Form, Refusal> {
         Form::parse(self.request.query.as_bytes())

@@ -13,6 +13,7 @@ use crate::bus::Asker;
 use crate::config::Settings;
 use crate::journal;
 use crate::model::{Secret, UserName};
+use crate::policy;
 
 /// How people sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +75,13 @@ impl Person {
 
     /// On whose behalf the launcher is called.
     pub fn asker(&self) -> Asker {
-        let SignIn { name, admin, groups, .. } = &self.sign_in;
-        Asker { name: name.to_string(), admin: *admin, groups: groups.clone() }
+        let SignIn { name, groups, .. } = &self.sign_in;
+        Asker { name: name.to_string(), groups: groups.clone() }
+    }
+
+    /// Whether to show what administrators may do. The launcher decides it again.
+    pub fn is_admin(&self, settings: &Settings) -> bool {
+        policy::is_admin(&settings.sign_in, &self.sign_in.name, &self.sign_in.groups)
     }
 }
 

@@ -25,8 +25,6 @@ const TOUCH_AFTER: u64 = 300;
 pub struct SignIn {
     /// Who.
     pub name: UserName,
-    /// May see and end everybody's sessions.
-    pub admin: bool,
     /// As the sign-in method reported.
     pub groups: Vec<String>,
     /// Which method checked the name.
@@ -38,7 +36,7 @@ pub struct SignIn {
 impl SignIn {
     /// A sign-in of this moment.
     pub fn new(name: UserName, method: &str, now: u64) -> Self {
-        Self { name, admin: false, groups: Vec::new(), method: method.to_owned(), created: now, used: now }
+        Self { name, groups: Vec::new(), method: method.to_owned(), created: now, used: now }
     }
 
     fn over(&self, now: u64) -> bool {

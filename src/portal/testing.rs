@@ -70,6 +70,14 @@ pub(super) struct World {
     /// Refuses the next creation.
     pub(super) refusal: Option<Problem>,
     pub(super) created: Vec<(Asker, NewSession)>,
+    /// The administrators, by name.
+    pub(super) admins: Vec<String>,
+}
+
+impl World {
+    fn is_admin(&self, asker: &Asker) -> bool {
+        self.admins.contains(&asker.name)
+    }
 }
 
 struct Fake(Arc<Mutex<World>>);
@@ -77,13 +85,13 @@ struct Fake(Arc<Mutex<World>>);
 impl Fake {
     fn find(&self, asker: &Asker, id: &str) -> Result<Session, Problem> {
         let world = self.0.lock().unwrap();
-        let found = world.sessions.iter().find(|s| s.id == id && (asker.admin || s.owner == asker.name));
+        let found = world.sessions.iter().find(|s| s.id == id && (world.is_admin(asker) || s.owner == asker.name));
         found.cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))
     }
 
     fn those(&self, asker: &Asker, all: bool, over: bool) -> Vec<Session> {
         let world = self.0.lock().unwrap();
-        let theirs = world.sessions.iter().filter(|s| (all && asker.admin) || s.owner == asker.name);
+        let theirs = world.sessions.iter().filter(|s| (all && world.is_admin(asker)) || s.owner == asker.name);
         theirs.filter(|s| matches!(s.state.as_str(), "ended" | "failed") == over).cloned().collect()
     }
 

@@ -66,7 +66,7 @@ struct SessionsPage<'a> {
 /// GET sessions; with `?all=1`, for administrators, everybody's.
 pub fn sessions(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
-    let (admin, all) = (asker.admin, ask.query()?.text("all") == "1");
+    let (admin, all) = (ask.is_admin(), ask.query()?.text("all") == "1");
     let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
     let ended = ask.app.launcher.ask(|l| l.recent(asker.clone(), all))?;
     let cards = |sessions: Vec<Session>| sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();

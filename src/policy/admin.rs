@@ -1,0 +1,49 @@
+//! Who is an administrator. Decided by the configuration alone, for the launcher, which holds to it,
+//! and for the portal, which shows what fits.
+
+use crate::config::SignIn;
+use crate::model::UserName;
+
+/// Whether this person, of these groups, may see and end everybody's sessions. Names and groups are
+/// compared whole. While nobody's name is checked, no name makes an administrator.
+pub fn is_admin(sign_in: &SignIn, name: &UserName, groups: &[String]) -> bool {
+    !sign_in.methods.is_empty()
+        && (sign_in.admins.contains(name) || groups.iter().any(|group| sign_in.admin_groups.contains(group)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Method, Settings};
+
+    fn sign_in(methods: &[Method]) -> SignIn {
+        SignIn {
+            methods: methods.to_vec(),
+            admins: vec!["alice".parse().unwrap()],
+            admin_groups: vec!["wheel".to_owned()],
+            ..Settings::default().sign_in
+        }
+    }
+
+    fn decided(methods: &[Method], name: &str, groups: &[&str]) -> bool {
+        let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
+        is_admin(&sign_in(methods), &name.parse().unwrap(), &groups)
+    }
+
+    #[test]
+    fn names_and_groups_are_compared_whole() {
+        let pam = [Method::Pam];
+        assert!(decided(&pam, "alice", &[]));
+        assert!(decided(&pam, "bob", &["users", "wheel"]));
+        for (name, groups) in [("alic", &["whee"][..]), ("alice2", &["wheel2"]), ("Alice", &["Wheel"]), ("bob", &[])] {
+            assert!(!decided(&pam, name, groups), "{name} {groups:?}");
+        }
+        assert!(!decided(&pam, "local:alice", &[]));
+        assert!(!decided(&pam, "wheel", &["alice"]), "a name is no group, nor the other way round");
+    }
+
+    #[test]
+    fn while_names_are_not_checked_nobody_is_an_administrator_by_name() {
+        assert!(!decided(&[], "alice", &["wheel"]));
+    }
+}
