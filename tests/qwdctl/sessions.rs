@@ -2,6 +2,7 @@
 
 use super::bed::Bed;
 use serde_json::json;
+use std::path::Path;
 
 /// Starts a session and returns its id.
 fn started(bed: &Bed) -> String {
@@ -162,5 +163,10 @@ fn config_shows_all_settings_with_their_origin() {
     bed.root.write("etc/qemu-web-desktop/config.toml", "[page]\nterms = \"Be kind.\"\n\n[session]\ncpus = 2\n");
     let more = "[download]\nservice_proxy = \"http://me:secret@proxy:3128\"\n";
     bed.root.write("etc/qemu-web-desktop/config.d/site.toml", more);
-    assert_eq!(bed.good("config").out, include_str!("config.golden"));
+    let shown = bed.good("config").out;
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/qwdctl/config.golden");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &shown).unwrap();
+    }
+    assert_eq!(shown, std::fs::read_to_string(golden).unwrap(), "UPDATE_GOLDEN=1 writes what comes out now");
 }
