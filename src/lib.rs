@@ -22,6 +22,7 @@ pub mod random;
 pub mod records;
 pub mod systemd;
 // Layer 4: the programs.
+pub mod check;
 pub mod ctl;
 pub mod display;
 pub mod launcher;

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 5] = [
     &["config"],
     &["bus", "policy", "qemu", "unit"],
     &["auth", "clearing", "host", "images", "journal", "monitor", "random", "records", "systemd"],
-    &["ctl", "display", "launcher", "portal", "reaper", "session"],
+    &["check", "ctl", "display", "launcher", "portal", "reaper", "session"],
 ];
 
 /// Uses within a layer, and the two upwards that carry names and plain data only: a setting's file is
@@ -28,8 +28,8 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Programs that must not even be able to name these.
 const NEVER: &[(&str, &[&str])] = &[
-    ("portal", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher"]),
-    ("display", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher"]),
+    ("portal", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
+    ("display", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
     ("session", &["systemd", "bus", "records", "launcher"]),
     ("launcher", &["portal", "display", "ctl"]),
 ];
