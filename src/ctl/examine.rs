@@ -4,20 +4,15 @@
 //! as the user nobody.
 
 use super::client::is_root;
-use crate::images::{Facts, read_report};
+use crate::images::{Facts, REPORT_MAX, read_report};
 use crate::model::{Problem, Word};
 use crate::systemd::Systemd;
 use crate::unit;
-use rustix::pipe::{PipeFlags, pipe_with};
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zbus::blocking::Connection;
 
-/// More than any report, so that what is longer is noticed.
-const REPORT_READ: u64 = 8192;
 /// The user nobody and the group nogroup.
 const NOBODY: u32 = 65534;
 /// Seconds an examination may take outside of systemd.
@@ -39,15 +34,8 @@ fn system_bus() -> Option<Connection> {
 }
 
 fn in_a_unit(bus: &Connection, image: &Path) -> Result<String, Problem> {
-    let failed = |e: std::io::Error| Problem::failed(format!("The image could not be examined: {e}."));
-    let systemd = Systemd::new(bus)?;
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
     let name = format!("qwd-examine-{}.service", crate::random::label());
-    // The report is short and fits into the pipe, so it can be read when the unit is done.
-    systemd.start_transient(&name, &unit::examination(image), vec![("StandardOutputFileDescriptor", write)])?;
-    let mut report = String::new();
-    File::from(read).take(REPORT_READ).read_to_string(&mut report).map_err(failed)?;
-    Ok(report)
+    Systemd::new(bus)?.output_of(&name, &unit::examination(image), REPORT_MAX)
 }
 
 fn as_nobody(image: &Path) -> Result<String, Problem> {

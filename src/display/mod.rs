@@ -18,6 +18,8 @@ pub mod relay;
 pub mod rfb;
 pub mod screens;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod up;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 use super::*;
 use crate::display::frame::Opcode;
 use crate::display::screens::Right;
+use crate::display::testing::masked;
 use crate::model::Secret;
 use std::collections::HashMap;
 use std::io::Read;
@@ -116,28 +117,8 @@ fn read_vec(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// What a browser sends.
-fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let mask = [7, 77, 177, 7];
-    let mut bytes = vec![0x80 | opcode as u8];
-    match payload.len() {
-        short @ 0..=125 => bytes.push(0x80 | short as u8),
-        medium @ 126..=0xffff => {
-            bytes.push(0x80 | 126);
-            bytes.extend((medium as u16).to_be_bytes());
-        }
-        long => {
-            bytes.push(0x80 | 127);
-            bytes.extend((long as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(mask);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
-    bytes
-}
-
 fn send(stream: &mut UnixStream, payload: &[u8]) {
-    stream.write_all(&masked(Opcode::Binary, payload)).unwrap();
+    stream.write_all(&masked(0x80 | Opcode::Binary as u8, payload)).unwrap();
 }
 
 /// The next frame from the display: its first byte and payload.
@@ -175,7 +156,7 @@ fn a_screen_is_carried_both_ways() {
     send(&mut viewer, &[HELLO, ASK].concat());
     send(&mut viewer, KEY);
     assert_eq!(read_vec(&mut qemu, HELLO.len() + 18), [HELLO, ASK, KEY].concat());
-    viewer.write_all(&masked(Opcode::Ping, b"there?")).unwrap();
+    viewer.write_all(&masked(0x80 | Opcode::Ping as u8, b"there?")).unwrap();
     assert_eq!(frame(&mut viewer), (0x8a, b"there?".to_vec()));
 }
 
@@ -232,7 +213,7 @@ fn megabytes_arrive_whole_at_a_slow_viewer() {
     let text = vec![b'x'; 1 << 20];
     let message = [&[6, 0, 0, 0, 0, 16, 0, 0][..], &text].concat();
     let upward = [HELLO, &message, KEY].concat();
-    let frames = masked(Opcode::Binary, &upward);
+    let frames = masked(0x80 | Opcode::Binary as u8, &upward);
     let writer = std::thread::spawn(move || {
         viewer.write_all(&frames).unwrap();
         viewer
@@ -274,9 +255,9 @@ fn a_share_that_is_taken_back_closes_its_screens_at_once() {
     let (mut owner, mut guest) = (bed.open_well('a'), bed.open_well('b'));
     bed.server.screens.revoke("abcdefghij", "1");
     assert_eq!(close_code(&mut guest), 1008);
-    guest.write_all(&masked(Opcode::Close, &1008_u16.to_be_bytes())).unwrap();
+    guest.write_all(&masked(0x80 | Opcode::Close as u8, &1008_u16.to_be_bytes())).unwrap();
     assert!(is_over(&mut guest));
-    owner.write_all(&masked(Opcode::Ping, b"")).unwrap();
+    owner.write_all(&masked(0x80 | Opcode::Ping as u8, b"")).unwrap();
     assert_eq!(frame(&mut owner).0, 0x8a);
     bed.server.screens.revoke("abcdefghij", "");
     assert_eq!(close_code(&mut owner), 1008);
@@ -291,8 +272,8 @@ fn each_end_has_its_code() {
     assert_eq!(close_code(&mut viewer), 1001);
     drop(viewer);
 
-    let goodbye = masked(Opcode::Close, &1000_u16.to_be_bytes());
-    let unknown = masked(Opcode::Binary, &[HELLO, &[99]].concat());
+    let goodbye = masked(0x80 | Opcode::Close as u8, &1000_u16.to_be_bytes());
+    let unknown = masked(0x80 | Opcode::Binary as u8, &[HELLO, &[99]].concat());
     let text = vec![0x81, 0x81, 0, 0, 0, 0, b'x'];
     for (sent, code) in [(goodbye, 1000), (unknown, 1007), (vec![0x82, 1, 1], 1002), (text, 1003)] {
         let mut qemu = bed.grant('a', "control", "");
@@ -317,7 +298,7 @@ fn a_silent_viewer_is_asked_and_then_dropped() {
     let begun = Instant::now();
     while begun.elapsed() < milliseconds(600) {
         assert_eq!(frame(&mut viewer), (0x89, Vec::new()));
-        viewer.write_all(&masked(Opcode::Pong, b"")).unwrap();
+        viewer.write_all(&masked(0x80 | Opcode::Pong as u8, b"")).unwrap();
     }
     assert_eq!(bed.shown().len(), 1);
     assert!(is_over(&mut qemu), "it is dropped when it answers no more");

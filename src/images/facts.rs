@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 /// No disk is larger than this (64 TiB).
 pub const VIRTUAL_SIZE_MAX: u64 = 64 << 40;
 
-/// A report is one short line.
-const REPORT_MAX: usize = 2048;
+/// A report is one short line: so many bytes at most.
+const LINE_MAX: usize = 2048;
+/// As many bytes of one are worth reading: more than a good one has, so that what is longer is noticed.
+pub const REPORT_MAX: u64 = 2 * LINE_MAX as u64;
 
 /// The formats of disk image that are taken.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -81,7 +83,7 @@ pub fn read_report(text: &str) -> Result<Facts, Problem> {
     if line.is_empty() {
         return Err(Problem::failed("The examination of the image ended without a result."));
     }
-    if line.len() > REPORT_MAX || line.contains('\n') {
+    if line.len() > LINE_MAX || line.contains('\n') {
         return Err(Problem::failed("The examination of the image printed something else than its report."));
     }
     if let Ok(refusal) = serde_json::from_str::<Refusal>(line) {

@@ -11,6 +11,6 @@ mod inspect;
 mod judge;
 mod place;
 
-pub use facts::{Facts, Format, VIRTUAL_SIZE_MAX, read_report};
+pub use facts::{Facts, Format, REPORT_MAX, VIRTUAL_SIZE_MAX, read_report};
 pub use inspect::{inspect, main};
 pub use place::{Identity, Place, command_word, locate};

@@ -6,17 +6,11 @@
 use super::core::Core;
 use crate::bus::Machine;
 use crate::config::{MachineEntry, Settings};
-use crate::images::{Facts, Place, locate, read_report};
+use crate::images::{Facts, Place, REPORT_MAX, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
 use crate::unit;
-use rustix::pipe::{PipeFlags, pipe_with};
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::PoisonError;
-
-/// The longest report that is read.
-const REPORT_MAX: u64 = 64 << 10;
 
 /// The machines that are offered, each with the reason if it cannot be started.
 pub(super) fn machines(core: &Core) -> Result<Vec<Machine>, Problem> {
@@ -89,12 +83,7 @@ fn facts(core: &Core, place: &Place) -> Result<Facts, Problem> {
 }
 
 fn look_into(core: &Core, place: &Place) -> Result<Facts, Problem> {
-    let broken = |e: std::io::Error| Problem::failed(format!("The examination of the image could not be read: {e}."));
-    let (output, input) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| broken(e.into()))?;
     let name = format!("qwd-examine-{}.service", crate::random::label());
-    let fds = vec![("StandardOutputFileDescriptor", input)];
-    core.systemd.start_transient(&name, &unit::examination(&place.path), fds)?;
-    let mut report = String::new();
-    File::from(output).take(REPORT_MAX).read_to_string(&mut report).map_err(broken)?;
+    let report = core.systemd.output_of(&name, &unit::examination(&place.path), REPORT_MAX)?;
     read_report(&report)
 }

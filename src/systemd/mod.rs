@@ -8,7 +8,10 @@ mod proxy;
 use crate::model::{Problem, Word};
 use crate::unit::Properties;
 use proxy::ManagerProxy;
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use zbus::blocking::Connection;
 use zbus::zvariant::Value;
@@ -61,6 +64,17 @@ impl Systemd {
             }
         }
         Err(Problem::new(Word::Unavailable, "The system bus was lost while a unit was being started."))
+    }
+
+    /// Runs a transient unit to its end and returns what it printed, of which no more than `most` bytes
+    /// are read. It must fit into a pipe (64 KiB), since it is read when the unit is done.
+    pub fn output_of(&self, unit: &str, properties: &Properties, most: u64) -> Result<String, Problem> {
+        let broken = |e: std::io::Error| Problem::failed(format!("What {unit} printed could not be read: {e}."));
+        let (output, input) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| broken(e.into()))?;
+        self.start_transient(unit, properties, vec![("StandardOutputFileDescriptor", input)])?;
+        let mut text = String::new();
+        File::from(output).take(most).read_to_string(&mut text).map_err(broken)?;
+        Ok(text)
     }
 
     /// Asks systemd to stop a unit, without waiting. A unit that is gone already is fine.

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,11 +113,16 @@ class Bed:
         tool("down", self.name)
 
 
+@contextmanager
 def bring_up(deb, label, *options):
-    """A bed without the package in it."""
+    """A bed without the package in it, until the end of the block."""
     name = f"{label}-{os.getpid()}"
     tool("up", name, "--suite", os.environ.get("QWD_SUITE", "bookworm"), *options)
-    return Bed(name, deb)
+    bed = Bed(name, deb)
+    try:
+        yield bed
+    finally:
+        bed.down()
 
 
 def furnish(bed):
@@ -147,23 +153,17 @@ def bed(deb):
         furnish(bed)
         yield bed
         return
-    bed = bring_up(deb, "e2e")
-    try:
+    with bring_up(deb, "e2e") as bed:
         bed.install()
         furnish(bed)
         yield bed
-    finally:
-        bed.down()
 
 
 @pytest.fixture(scope="module")
 def empty_bed(deb):
     """A Debian of the module's own, without the package."""
-    bed = bring_up(deb, "own")
-    try:
+    with bring_up(deb, "own") as bed:
         yield bed
-    finally:
-        bed.down()
 
 
 @pytest.fixture

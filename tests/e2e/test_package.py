@@ -149,13 +149,10 @@ def test_the_tests_for_debian_pass(bed):
 
 @pytest.fixture(scope="module")
 def life(deb):
-    bed = bring_up(deb, "life")
-    try:
+    with bring_up(deb, "life") as bed:
         bed.install()
         furnish(bed)
         yield bed
-    finally:
-        bed.down()
 
 
 def test_an_upgrade_ends_no_session_and_asks_nothing(life, tmp_path):
@@ -217,8 +214,7 @@ def test_a_purge_takes_all_but_the_images(life):
 @pytest.fixture(scope="module")
 def old(deb):
     """A bed with the Perl version in use: settings of the site's own, an image, a link to another."""
-    bed = bring_up(deb, "old", "--flavour", "peer")
-    try:
+    with bring_up(deb, "old", "--flavour", "peer") as bed:
         there = bed.run("ls /var/cache/qwd-testbed/qemu-web-desktop_*.deb", check=False).stdout.split()
         if not there:
             pytest.skip("this archive has no Perl version of the package")
@@ -230,8 +226,6 @@ def old(deb):
         bed.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i", there[0])
         bed.run("echo '# ours' >>/etc/qemu-web-desktop/config.pl")
         yield bed
-    finally:
-        bed.down()
 
 
 def test_an_upgrade_from_the_perl_version_keeps_what_the_site_has(old):

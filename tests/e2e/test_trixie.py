@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MACHINES, SETTINGS, TREE, Bed, tool
+from conftest import MACHINES, SETTINGS, TREE, bring_up
 from screen import Api, Screen
 
 
@@ -15,11 +15,8 @@ def trixie(deb):
     """A Debian 13 with the crates of this machine's cargo, which has fetched them already."""
     cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "registry"
     subprocess.run(["cargo", "fetch", "--locked", "-q"], cwd=TREE, check=True)
-    name = f"trixie-{os.getpid()}"
-    tool("up", name, "--suite", "trixie", "--bind", f"{cargo}:/cargo/registry")
-    bed = Bed(name, deb)
-    yield bed
-    bed.down()
+    with bring_up(deb, "trixie", "--suite", "trixie", "--bind", f"{cargo}:/cargo/registry") as bed:
+        yield bed
 
 
 @pytest.fixture(scope="module")

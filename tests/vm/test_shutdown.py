@@ -29,15 +29,12 @@ def container(deb, root, tmp_path_factory):
     """A bed with the package and one machine, which takes its time to shut down."""
     iso = tmp_path_factory.mktemp("guest") / "guest.iso"
     write_linux(root, HERE / "asked-init", iso)
-    bed = e2e.bring_up(deb, "shutdown")
-    try:
+    with e2e.bring_up(deb, "shutdown") as bed:
         bed.install()
         bed.write("/etc/qemu-web-desktop/config.d/test.toml", e2e.SETTINGS.replace('stop_grace = "1s"', 'stop_grace = "300s"'))
         bed.write("/etc/qemu-web-desktop/machines.conf", "[guest.iso]\ndescription=A small Linux\n")
         bed.put(iso, FOLDER)
         yield bed
-    finally:
-        bed.down()
 
 
 def test_a_guest_is_asked_and_waited_for(container):

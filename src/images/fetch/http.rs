@@ -40,25 +40,33 @@ enum Ask {
     IfChanged(Validators),
 }
 
+/// One image to be downloaded.
+pub(super) struct Download<'a> {
+    /// From where.
+    pub address: &'a Address,
+    /// To where.
+    pub shelf: &'a Shelf,
+    /// What is there already.
+    pub kept: Option<&'a Kept>,
+    /// How the network is used.
+    pub network: &'a Network,
+    /// A checksum is known, so that it does not matter by which way it comes.
+    pub guarded: bool,
+}
+
 /// Downloads into the shelf's `.part` file, unless the image that is there is the present one.
-pub(super) fn deliver(
-    address: &Address,
-    shelf: &Shelf,
-    kept: Option<&Kept>,
-    network: &Network,
-    guarded: bool,
-    progress: Progress<'_>,
-) -> Result<Delivery, Problem> {
-    let url = address.uri.to_string();
+pub(super) fn deliver(download: &Download<'_>, progress: Progress<'_>) -> Result<Delivery, Problem> {
+    let url = download.address.uri.to_string();
+    let there = || download.shelf.resumable(&url).map_or(0, |(there, _)| there);
     let mut breaks = 0;
     loop {
-        let before = shelf.resumable(&url).map_or(0, |(there, _)| there);
-        match attempt(address, shelf, kept, network, guarded, progress) {
+        let before = there();
+        match attempt(download, &url, progress) {
             Ok(delivery) => return Ok(delivery),
             Err(Trouble::Final(problem)) => return Err(problem),
             Err(Trouble::Broken(problem)) => {
                 breaks += 1;
-                if breaks > BREAKS || shelf.resumable(&url).map_or(0, |(there, _)| there) <= before {
+                if breaks > BREAKS || there() <= before {
                     return Err(problem);
                 }
             }
@@ -68,16 +76,9 @@ pub(super) fn deliver(
     }
 }
 
-fn attempt(
-    address: &Address,
-    shelf: &Shelf,
-    kept: Option<&Kept>,
-    network: &Network,
-    guarded: bool,
-    progress: Progress<'_>,
-) -> Result<Delivery, Trouble> {
-    let url = address.uri.to_string();
-    let ask = what_to_ask(shelf.resumable(&url), kept);
+fn attempt(download: &Download<'_>, url: &str, progress: Progress<'_>) -> Result<Delivery, Trouble> {
+    let &Download { address, shelf, kept, network, guarded } = download;
+    let ask = what_to_ask(shelf.resumable(url), kept);
     let answer = request(address, &ask, network, guarded)?;
     let validators = validators(&answer);
     match (answer.status().as_u16(), &ask) {
@@ -85,7 +86,7 @@ fn attempt(
         (200, _) if kept.is_some_and(|kept| is_same(kept, &validators, &answer)) => Ok(Delivery::Unchanged),
         (200, _) => {
             shelf.create_part()?;
-            shelf.remember_part(&url, &validators)?;
+            shelf.remember_part(url, &validators)?;
             receive(answer, 0, shelf, network, progress)?;
             Ok(Delivery::Whole(validators))
         }
@@ -94,7 +95,7 @@ fn attempt(
             Ok(Delivery::Whole(validators))
         }
         (416, Ask::Rest(from, _)) if is_all(&answer, *from) => {
-            Ok(Delivery::Whole(shelf.resumable(&url).map(|(_, validators)| validators).unwrap_or_default()))
+            Ok(Delivery::Whole(shelf.resumable(url).map(|(_, validators)| validators).unwrap_or_default()))
         }
         (206 | 416, Ask::Rest(..)) => {
             shelf.drop_part();

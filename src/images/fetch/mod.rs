@@ -104,7 +104,8 @@ pub fn fetch(
     let delivery = match &source {
         Source::File(path) => copy::deliver(path, &shelf, kept.as_ref(), progress)?,
         Source::Http(address) => {
-            http::deliver(address, &shelf, kept.as_ref(), network, entry.sha256.is_some(), progress)?
+            let (kept, guarded) = (kept.as_ref(), entry.sha256.is_some());
+            http::deliver(&http::Download { address, shelf: &shelf, kept, network, guarded }, progress)?
         }
     };
     match (delivery, kept) {
