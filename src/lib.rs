@@ -17,6 +17,7 @@ pub mod clearing;
 pub mod host;
 pub mod images;
 pub mod journal;
+pub mod mail;
 pub mod monitor;
 pub mod random;
 pub mod records;

@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config"],
     &["bus", "policy", "qemu", "unit"],
-    &["auth", "clearing", "host", "images", "journal", "monitor", "random", "records", "systemd"],
+    &["auth", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "systemd"],
     &["check", "ctl", "display", "launcher", "portal", "reaper", "session"],
 ];
 
@@ -24,6 +24,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("clearing", "host"),
     ("clearing", "journal"),
     ("clearing", "records"),
+    ("mail", "auth"),
 ];
 
 /// Programs that must not even be able to name these.

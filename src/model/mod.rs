@@ -3,12 +3,14 @@
 //! Text from outside becomes one of these once, by `FromStr` or `TryFrom`, before it reaches a
 //! unit name, an argument, a path or a file. Knows nothing but std and serde.
 
+mod address;
 mod amounts;
 mod id;
 mod names;
 mod problem;
 mod session;
 
+pub use address::MailAddress;
 pub use amounts::{Bytes, Lifetime};
 pub use id::{Secret, SessionId};
 pub use names::{MachineName, UserName};
