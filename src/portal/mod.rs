@@ -27,10 +27,12 @@ pub mod server;
 pub mod show;
 pub mod signins;
 pub mod site;
+pub mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 
 pub use routes::ROUTES;
 
