@@ -53,6 +53,15 @@ impl log::Log for Stderr {
     fn flush(&self) {}
 }
 
+/// Text from outside for a line of the journal: on one line, quotes escaped, cut to so many characters.
+pub fn plain(text: &str, longest: usize) -> String {
+    let mut shown: String = text.chars().take(longest).flat_map(char::escape_default).collect();
+    if text.chars().nth(longest).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Whom and what a line is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a> {

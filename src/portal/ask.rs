@@ -101,6 +101,12 @@ impl Ask<'_> {
         self.person.as_ref().is_some_and(|person| person.is_admin(self.settings))
     }
 
+    /// What shows that this browser has signed in under this name before.
+    pub fn known_device(&self, name: &str) -> Option<Secret> {
+        let device = Cookie::Device.read(self.request, self.site.https())?;
+        self.app.key.knows_device(name, &device).then_some(device)
+    }
+
     /// The query's fields.
     pub fn query(&self) -> Result<Form, Refusal> {
         Form::parse(self.request.query.as_bytes())

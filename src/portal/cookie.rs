@@ -12,7 +12,12 @@ pub enum Cookie {
     SignIn,
     /// What the hidden field of a form is bound to while nobody is signed in.
     Form,
+    /// Shows that somebody has signed in by this browser before. It lets nobody in.
+    Device,
 }
+
+/// Half a year; the others end with the browser.
+const DEVICE_KEPT: &str = "Max-Age=15552000; ";
 
 impl Cookie {
     fn name(self, https: bool) -> &'static str {
@@ -21,6 +26,8 @@ impl Cookie {
             (Self::SignIn, false) => "qwd",
             (Self::Form, true) => "__Host-qwd-form",
             (Self::Form, false) => "qwd-form",
+            (Self::Device, true) => "__Host-qwd-device",
+            (Self::Device, false) => "qwd-device",
         }
     }
 
@@ -40,7 +47,8 @@ impl Cookie {
     /// The `Set-Cookie` value. Lax, so that a link in a mail leads to the page of a session; changes
     /// are guarded by tokens.
     pub fn write(self, value: &Secret, https: bool) -> String {
-        format!("{}={}; {}", self.name(https), value.expose(), attributes(https))
+        let kept = if self == Self::Device { DEVICE_KEPT } else { "" };
+        format!("{}={}; {kept}{}", self.name(https), value.expose(), attributes(https))
     }
 
     /// The `Set-Cookie` value that removes it.

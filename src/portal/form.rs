@@ -1,12 +1,14 @@
 //! `application/x-www-form-urlencoded`, for bodies and queries. A field that comes twice, bytes that
-//! are not UTF-8 and control characters are refused, not guessed at.
+//! are not UTF-8 and control characters are refused, not guessed at. What was typed is wiped from memory
+//! when it is no longer needed: it may be a password.
 
 use super::refusal::Refusal;
 use std::collections::BTreeMap;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The fields of a form, each once.
 #[derive(Clone, Debug, Default)]
-pub struct Form(BTreeMap<String, String>);
+pub struct Form(BTreeMap<String, Zeroizing<String>>);
 
 impl Form {
     /// Decodes a body or a query.
@@ -14,7 +16,7 @@ impl Form {
         let mut fields = BTreeMap::new();
         for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
             let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-            let name = decode(&pair[..at])?;
+            let name = decode(&pair[..at])?.to_string();
             let value = decode(pair.get(at + 1..).unwrap_or_default())?;
             if fields.insert(name, value).is_some() {
                 return Err(Refusal::bad_request("A field of the form came twice; send each once."));
@@ -28,14 +30,20 @@ impl Form {
         self.0.get(name).map_or("", |text| text.trim_matches(' '))
     }
 
+    /// The field's text as it was typed, for a password; empty if it is missing.
+    pub fn exact(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |text| text.as_str())
+    }
+
     /// True for a checkbox that was ticked.
     pub fn ticked(&self, name: &str) -> bool {
         self.text(name) == "on"
     }
 }
 
-fn decode(text: &[u8]) -> Result<String, Refusal> {
-    let mut bytes = Vec::with_capacity(text.len());
+fn decode(text: &[u8]) -> Result<Zeroizing<String>, Refusal> {
+    // Never longer than the encoded text, so that it does not move and leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
@@ -44,8 +52,10 @@ fn decode(text: &[u8]) -> Result<String, Refusal> {
             other => *other,
         });
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Refusal::bad_request("A field of the form is not valid UTF-8 text; type it again."))?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|e| {
+        e.into_bytes().zeroize();
+        Refusal::bad_request("A field of the form is not valid UTF-8 text; type it again.")
+    })?;
     if text.chars().any(char::is_control) {
         return Err(Refusal::bad_request(
             "A field of the form has a line break or another control character in it; leave that out.",

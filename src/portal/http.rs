@@ -2,6 +2,7 @@
 //! without one. Knows the syntax of HTTP's parts, not what the pages mean.
 
 use super::refusal::Refusal;
+use zeroize::Zeroizing;
 
 /// Below this lies all that the portal serves.
 pub const BASE: &str = "/qemu-web-desktop";
@@ -42,15 +43,15 @@ pub struct Request {
     pub query: String,
     /// In the order they came.
     pub headers: Vec<(String, String)>,
-    /// All of it.
-    pub body: Vec<u8>,
+    /// All of it. It may be a password, and is wiped.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Request {
     /// Takes the target of the request line apart.
     pub fn new(method: Method, target: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self { method, path: path.to_owned(), query: query.to_owned(), headers, body }
+        Self { method, path: path.to_owned(), query: query.to_owned(), headers, body: Zeroizing::new(body) }
     }
 
     /// The one header of this name; twice the same name is refused.

@@ -22,6 +22,8 @@ pub enum Purpose {
 /// The portal's own key. It outlives a restart, and with it the forms that people have open.
 pub struct Key(Vec<u8>);
 
+/// Bytes of a device's value that are random, and as many that show it is ours.
+const DEVICE_HALF: usize = 16;
 const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 
@@ -64,6 +66,25 @@ impl Key {
         token.len() == 2 * MAC_BYTES && self.mac(purpose, cookie).verify_slice(&mac).is_ok()
     }
 
+    /// A value for the browser of somebody who has just signed in under this name.
+    pub fn device(&self, name: &str) -> Secret {
+        let random = random::bytes::<DEVICE_HALF>();
+        let mac = self.device_mac(name, &random).finalize().into_bytes();
+        Secret::from_encoded(BASE64URL_NOPAD.encode(&[&random[..], &mac[..DEVICE_HALF]].concat()))
+    }
+
+    /// True if this is such a value, made for this name.
+    pub fn knows_device(&self, name: &str, value: &Secret) -> bool {
+        let Ok(bytes) = BASE64URL_NOPAD.decode(value.expose().as_bytes()) else { return false };
+        let (random, mac) = bytes.split_at(bytes.len().min(DEVICE_HALF));
+        mac.len() == DEVICE_HALF && self.device_mac(name, random).verify_truncated_left(mac).is_ok()
+    }
+
+    fn device_mac(&self, name: &str, random: &[u8]) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.chain_update(b"device\0").chain_update(random).chain_update(name.to_lowercase())
+    }
+
     fn mac(&self, purpose: Purpose, cookie: &Secret) -> Hmac<Sha256> {
         let purpose: &[u8] = match purpose {
             Purpose::SignedIn => b"csrf signed-in\0",
@@ -92,6 +113,16 @@ mod tests {
         for wrong in ["", "AAAA", "not base64 at all", &token[..43], &longer] {
             assert!(!key.verify(Purpose::SignedIn, &a, wrong), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_device_is_known_for_its_name_only() {
+        let key = Key(vec![7; 32]);
+        let device = key.device("alice");
+        assert!(key.knows_device("alice", &device) && key.knows_device("Alice", &device));
+        assert!(!key.knows_device("bob", &device) && !Key(vec![8; 32]).knows_device("alice", &device));
+        assert!(!key.knows_device("alice", &random::secret()));
+        assert_ne!(key.device("alice"), device);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod ask;
+pub mod chain;
 pub mod cookie;
 pub mod form;
 pub mod http;
@@ -19,6 +20,8 @@ pub mod keys;
 pub mod launcher;
 pub mod live;
 pub mod pages;
+pub mod password;
+pub mod places;
 pub mod qr;
 pub mod refusal;
 pub mod router;
@@ -40,11 +43,14 @@ use crate::bus::{Asker, NewSession, Session};
 use crate::journal;
 use ask::Ask;
 use cookie::Cookie;
+use identity::Person;
+use places::Places;
 use refusal::Refusal;
 use signins::{SignIn, SignIns};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use throttle::Throttle;
 
 /// What all workers share.
 pub struct App {
@@ -53,7 +59,13 @@ pub struct App {
     sign_ins: SignIns,
     key: keys::Key,
     own_names: Vec<String>,
-    waiting: Waiting,
+    /// Files of the system are looked for below this.
+    root: PathBuf,
+    /// Readers who wait for a change.
+    waiting: Places,
+    /// Passwords that are being checked.
+    checking: Places,
+    throttle: Mutex<Throttle>,
 }
 
 impl App {
@@ -66,7 +78,10 @@ impl App {
             sign_ins,
             key: keys::Key::load(&state.join("csrf.key"))?,
             own_names: crate::host::names(root),
-            waiting: Waiting::default(),
+            root: root.to_owned(),
+            waiting: Places::new(server::WORKERS / 4, server::WORKERS / 4),
+            checking: Places::new(server::WORKERS / 2, server::WORKERS / 4),
+            throttle: Mutex::default(),
         })
     }
 }
@@ -103,7 +118,15 @@ fn state_folder() -> Result<PathBuf, String> {
 struct Started {
     session: Session,
     /// Of the sign-in that came with it.
-    set_cookie: Option<String>,
+    set_cookie: Vec<String>,
+}
+
+/// The cookies of somebody who has just signed in; `typed` is the name that was typed with a password.
+fn cookies(ask: &Ask<'_>, person: &Person, typed: Option<&str>) -> Vec<String> {
+    let https = ask.site.https();
+    let fresh = typed.filter(|name| ask.known_device(name).is_none()).map(|name| ask.app.key.device(name));
+    let device = fresh.map(|device| Cookie::Device.write(&device, https));
+    [Cookie::SignIn.write(&person.cookie, https)].into_iter().chain(device).collect()
 }
 
 /// Starts a session, for the person signed in or for one who has just typed a name and is signed in by it.
@@ -115,8 +138,8 @@ fn start(ask: &Ask<'_>, typed: Option<SignIn>, wanted: NewSession) -> Result<Sta
     let session = ask.app.launcher.change(|l| l.create(asker.clone(), wanted.clone()))?;
     asked(&asker, &session, "asked for it");
     let set_cookie = match typed {
-        Some(sign_in) => Some(Cookie::SignIn.write(&ask.app.sign_ins.add(&sign_in, ask.now)?, ask.site.https())),
-        None => None,
+        Some(sign_in) => cookies(ask, &identity::enter(ask, sign_in)?, None),
+        None => Vec::new(),
     };
     Ok(Started { session, set_cookie })
 }
@@ -130,24 +153,4 @@ fn asked(asker: &Asker, session: &Session, what: impl std::fmt::Display) {
 /// The link of a share. Browsers send nothing of what stands behind `#`.
 fn share_link(site: &site::Site, secret: &str) -> String {
     site.link(&format!("/join#{secret}"))
-}
-
-/// Places for readers who wait for a change: fewer than there are workers, so that some are always free.
-#[derive(Default)]
-struct Waiting(AtomicUsize);
-
-/// One such place, until it is dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Waiting {
-    fn enter(&self) -> Option<Place<'_>> {
-        let place = Place(&self.0);
-        (self.0.fetch_add(1, Ordering::Relaxed) < server::WORKERS / 2).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -1,5 +1,6 @@
 //! An answer that is not what was asked for: a status, a stable word, a sentence.
 
+use super::http::Reply;
 use crate::model::{Problem, Word};
 
 /// Why a request is not carried out. Becomes a page, or JSON below `api/`.
@@ -13,12 +14,14 @@ pub struct Refusal {
     pub message: String,
     /// For 405: the methods that the path has.
     pub allow: Option<String>,
+    /// When to try again, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal that stands for no [`Problem`].
     pub fn new(status: u16, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into(), allow: None }
+        Self { status, word, message: message.into(), allow: None, retry_after: None }
     }
 
     /// A malformed request.
@@ -34,7 +37,7 @@ impl Refusal {
     /// The path exists, but not for this method.
     pub fn method_not_allowed(allow: String) -> Self {
         let message = format!("This address takes {allow} only.");
-        Self { status: 405, word: "method_not_allowed", message, allow: Some(allow) }
+        Self { allow: Some(allow), ..Self::new(405, "method_not_allowed", message) }
     }
 
     /// Nobody is signed in.
@@ -42,13 +45,26 @@ impl Refusal {
         Self::new(401, "not_signed_in", "This needs a signed-in person: open the first page and sign in there.")
     }
 
-    /// The same, for a script that starts a session.
+    /// The same, for a script.
     pub fn not_signed_in_script() -> Self {
         Self::new(
             401,
             "not_signed_in",
-            "Nobody is signed in: send the cookie of a sign-in or, while no sign-in method is configured, \"owner\": \"NAME\".",
+            "Nobody is signed in: send the cookie that POST /qemu-web-desktop/api/v1/sign-in sets; while no sign-in \
+             method is configured, \"owner\": \"NAME\" starts a session without one.",
         )
+    }
+
+    /// The same, to be tried again after so many seconds.
+    #[must_use]
+    pub fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The answer that tells of it, with the headers that belong to it.
+    pub fn on(&self, reply: Reply) -> Reply {
+        let reply = self.allow.iter().fold(reply, |reply, allow| reply.with("Allow", allow.clone()));
+        self.retry_after.iter().fold(reply, |reply, seconds| reply.with("Retry-After", seconds.to_string()))
     }
 
     /// The body is larger than any form of ours.
@@ -68,6 +84,7 @@ impl Refusal {
             413 => "Too large",
             415 => "This kind of data is not taken",
             421 => "Wrong address",
+            429 => "Too many attempts",
             503 => "Not available at the moment",
             507 => "No room left",
             _ => "Something went wrong",
@@ -80,7 +97,7 @@ impl From<Problem> for Refusal {
         // The status goes with the word; the word's text is part of the contract.
         let Problem { word, message } = problem;
         let message = if message.is_empty() { default_sentence(word).to_owned() } else { message };
-        Self { status: word.http_status(), word: word.as_str(), message, allow: None }
+        Self::new(word.http_status(), word.as_str(), message)
     }
 }
 

@@ -5,7 +5,7 @@
 use super::App;
 use super::ask::Ask;
 use super::http::{BASE, Method, Reply, Request};
-use super::identity::{Mode, Person};
+use super::identity::{self, Person};
 use super::refusal::Refusal;
 use super::routes::ROUTES;
 use super::site::Site;
@@ -73,23 +73,18 @@ pub fn refuse(app: &App, request: &Request, refusal: &Refusal) -> Reply {
 
 /// An error as a page, or as JSON below `api/`.
 fn refused(settings: Option<&Settings>, request: &Request, refusal: &Refusal) -> Reply {
-    let reply =
-        if request.is_api() { api::error(refusal) } else { pages::error(settings.map(|s| &s.page.texts), refusal) };
-    match &refusal.allow {
-        Some(allow) => reply.with("Allow", allow.clone()),
-        None => reply,
-    }
+    let page = || pages::error(settings.map(|s| &s.page.texts), refusal);
+    refusal.on(if request.is_api() { api::error(refusal) } else { page() })
 }
 
 fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Result<Reply, Refusal> {
     let site = Site::of(request, settings.public_url.as_deref(), &app.own_names)?;
-    let mode = Mode::of(settings);
-    mode.admit(request)?;
+    identity::admit(settings, request)?;
     if request.path == BASE && request.method == Method::Get {
         return Ok(Reply::see_other("/"));
     }
     let Found { route, id, share } = find(request.method, &request.path)?;
-    let person = Person::of(request, mode, site.https(), &app.sign_ins, now);
+    let person = Person::of(request, settings, site.https(), &app.sign_ins, now);
     let mut ask = Ask::new(app, settings, request, site, person, now).about(id, share);
     let reply = run(route, &mut ask)?;
     Ok(ask.with_cookie(reply))
@@ -98,7 +93,7 @@ fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Resu
 fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
     let known = match route.who {
         Who::Anyone => true,
-        Who::Visitor => ask.person.is_some() || Mode::of(ask.settings) == Mode::Open,
+        Who::Visitor => ask.person.is_some() || identity::is_open(ask.settings),
         Who::SignedIn => ask.person.is_some(),
     };
     if !known {
@@ -106,7 +101,8 @@ fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
         if route.guard == Guard::Reading && !ask.request.is_api() {
             return pages::sign_in(ask, None);
         }
-        return Err(Refusal::not_signed_in());
+        let api = ask.request.is_api();
+        return Err(if api { Refusal::not_signed_in_script() } else { Refusal::not_signed_in() });
     }
     ask.check_guard(route.guard)?;
     (route.handler)(ask)

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tiny_http::{Header, Server, StatusCode};
+use zeroize::Zeroizing;
 
 /// Requests that are answered side by side.
 pub const WORKERS: usize = 16;
@@ -118,7 +119,7 @@ fn method(method: &tiny_http::Method) -> Method {
 
 /// The body, or why it is not taken; false if dropping the request could end the process, or leave its
 /// body to be read as the next request.
-fn body(raw: &mut tiny_http::Request, request: &Request) -> Result<Vec<u8>, (Refusal, bool)> {
+fn body(raw: &mut tiny_http::Request, request: &Request) -> Result<Zeroizing<Vec<u8>>, (Refusal, bool)> {
     let framing = |text: &str, harmless: bool| (Refusal::bad_request(text), harmless);
     let has = |name: &str| request.headers.iter().any(|(n, _)| n == name);
     let upgrade = request.headers.iter().any(|(n, v)| n == "connection" && v.to_ascii_lowercase().contains("upgrade"));
@@ -133,7 +134,9 @@ fn body(raw: &mut tiny_http::Request, request: &Request) -> Result<Vec<u8>, (Ref
     if raw.body_length().is_some_and(|length| length as u64 > DRAIN_LIMIT) {
         return Err((Refusal::too_large(), false));
     }
-    let mut body = Vec::new();
+    // With room for all that is taken: what grows moves, and leaves copies of passwords behind.
+    let expected = raw.body_length().map_or(BODY_LIMIT, |length| length as u64).min(BODY_LIMIT) + 1;
+    let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or_default()));
     let broken = |_| framing("The request broke off.", true);
     raw.as_reader().take(BODY_LIMIT + 1).read_to_end(&mut body).map_err(broken)?;
     if body.len() as u64 <= BODY_LIMIT {

@@ -39,6 +39,12 @@ impl SignIn {
         Self { name, groups: Vec::new(), method: method.to_owned(), created: now, used: now }
     }
 
+    /// The same, with groups.
+    #[must_use]
+    pub fn of(self, groups: Vec<String>) -> Self {
+        Self { groups, ..self }
+    }
+
     fn over(&self, now: u64) -> bool {
         // A clock that went backwards ends nothing.
         now.saturating_sub(self.used) > IDLE || now.saturating_sub(self.created) > LONGEST

@@ -85,14 +85,9 @@ impl Slot {
     }
 }
 
-/// The place whose count is missed least. Of those who have counted nothing yet the newest goes: they
-/// wait for their turn, and the longer they have waited, the sooner it comes.
+/// The place whose count is missed least.
 fn least(slots: &[Slot], now: u64) -> Option<usize> {
-    let weight = |slot: &Slot| match slot.current(now) {
-        None => (0, 0, 0),
-        Some(Count { count: 0, since }) => (1, 0, u64::MAX - since),
-        Some(Count { count, since }) => (1, count, since),
-    };
+    let weight = |slot: &Slot| slot.current(now).map_or((false, 0, 0), |value| (true, value.count, value.since));
     slots.iter().enumerate().min_by_key(|(_, slot)| weight(slot)).map(|(place, _)| place)
 }
 
@@ -118,15 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn of_those_who_wait_the_longest_wait_stays() {
+    fn the_smallest_goes_and_of_two_the_older() {
         let mut table = Table::new(WAYS);
         for n in 0..WAYS as u64 {
-            table.put(n, count(0, 100 + n), 100);
+            table.put(n, count(2 - (n / 4) as u32, 100 + n), 100);
         }
-        table.put(77, count(0, 200), 200);
-        assert_eq!(table.get(0, 200), Some(count(0, 100)));
-        assert_eq!(table.get(WAYS as u64 - 1, 200), None);
-        assert_eq!(table.get(77, 200), Some(count(0, 200)));
+        table.put(77, count(1, 200), 200);
+        assert_eq!((table.get(4, 200), table.get(77, 200)), (None, Some(count(1, 200))));
+        assert!((0..4).chain(5..8).all(|n| table.get(n, 200).is_some()));
     }
 
     #[test]

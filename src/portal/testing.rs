@@ -240,3 +240,49 @@ pub(super) fn launcher_on(address: &str, world: &Arc<Mutex<World>>) -> zbus::Res
 fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
     Machine { name: name.into(), description: description.into(), problem: problem.into(), image_bytes: 3 << 29 }
 }
+
+/// A stand-in for the units behind one of the sockets, answering as it is told; it keeps what it was asked.
+pub(super) struct Helper {
+    pub(super) asked: Arc<Mutex<Vec<serde_json::Value>>>,
+}
+
+impl Helper {
+    /// Listens below the root of a bench until the test is over.
+    pub(super) fn listen(
+        root: &Path,
+        socket: &str,
+        answer: impl Fn(&serde_json::Value) -> String + Send + 'static,
+    ) -> Self {
+        use std::io::{Read, Write};
+        let path = root.join(socket.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut text) = (stream.unwrap(), String::new());
+                stream.read_to_string(&mut text).unwrap();
+                let question = serde_json::from_str(&text).unwrap();
+                let answer = answer(&question);
+                kept.lock().unwrap().push(question);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { asked }
+    }
+
+    /// Knows alice's password, which is "right", and nothing else.
+    pub(super) fn of_alice(root: &Path, socket: &str) -> Self {
+        Self::listen(root, socket, |question| {
+            let right = question["user"] == "alice" && question["password"] == "right";
+            let right = right || (question["user"] == "bob" && question["password"] == "bob's");
+            let result = if right { "accept" } else { "refuse" };
+            format!(r#"{{"result":"{result}","message":"wrong name or password"}}"#)
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}

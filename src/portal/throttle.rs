@@ -33,12 +33,16 @@ const OTHERS_FORGIVEN: u64 = 300;
 const PAIRS: usize = 8192;
 const CLIENTS: usize = 4096;
 const NAMES: usize = 4096;
+/// It takes a flood of hundreds in each second to push out one who waits for half a minute.
+const WAITING: usize = 16_384;
 
 /// What is remembered of failed sign-ins.
 pub struct Throttle {
     pairs: Table,
     clients: Table,
     names: Table,
+    /// Pairs that have not failed, since when they wait for the failures of others.
+    waiting: Table,
 }
 
 /// Who tries.
@@ -62,7 +66,12 @@ pub struct Counted {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { pairs: Table::new(PAIRS), clients: Table::new(CLIENTS), names: Table::new(NAMES) }
+        Self {
+            pairs: Table::new(PAIRS),
+            clients: Table::new(CLIENTS),
+            names: Table::new(NAMES),
+            waiting: Table::new(WAITING),
+        }
     }
 }
 
@@ -82,15 +91,16 @@ impl Throttle {
         };
         let before = self.pairs.get(pair, now);
         let failures = before.map_or(0, |count| left(count, OWN_FORGIVEN, now));
-        let since = before.map_or(now, |count| count.since);
-        let wait = (since + own(failures).max(others)).saturating_sub(now);
+        let asked = before.or_else(|| self.waiting.get(pair, now));
+        let wait = (asked.map_or(now, |count| count.since) + own(failures).max(others)).saturating_sub(now);
         if wait > 0 {
-            if before.is_none() {
-                self.pairs.put(pair, Count { count: 0, since: now }, now);
+            if asked.is_none() {
+                self.waiting.put(pair, Count { count: 0, since: now }, now);
             }
             // A clock that was set back makes nobody wait longer.
             return Err(wait.min(OWN_MAX));
         }
+        self.waiting.remove(pair);
         self.pairs.put(pair, Count { count: (failures + 1).min(OWN_COUNTED), since: now }, now);
         let first = failures == 0 && attempt.device.is_none();
         if first {
@@ -313,7 +323,7 @@ mod tests {
     #[test]
     fn ten_thousand_strangers_take_no_memory() {
         let mut throttle = Throttle::default();
-        let bytes = |t: &Throttle| t.pairs.bytes() + t.clients.bytes() + t.names.bytes();
+        let bytes = |t: &Throttle| t.pairs.bytes() + t.clients.bytes() + t.names.bytes() + t.waiting.bytes();
         let before = bytes(&throttle);
         let mut now = 1000;
         while now < 1010 {
@@ -325,7 +335,7 @@ mod tests {
             let _ = fails(&mut throttle, &format!("user{n}"), &client, now);
         }
         assert_eq!(bytes(&throttle), before);
-        assert!(before < 1 << 20);
+        assert!(before < 2 << 20);
         // Who was slowed before is not freed by the flood.
         assert!(fails(&mut throttle, "alice", A, now).is_err());
     }

@@ -44,7 +44,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     limits::offers(&mut found, &settings, &catalogue, &crate::host::figures());
     host::programs(&mut found, &args.root, &settings);
     web::web(&mut found, &args.root);
-    web::sign_in(&mut found);
+    web::sign_in(&mut found, &settings);
     host::units(&mut found, &status::unit_states(&[&status::UNITS[..], &[web::UNIT]].concat()));
     let running = launcher(&mut found);
     host::acceleration(&mut found, &settings, running.as_ref());

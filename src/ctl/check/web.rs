@@ -1,6 +1,7 @@
 //! Apache and noVNC: what carries the pages and shows the screens.
 
 use super::Findings;
+use crate::config::Settings;
 use std::path::Path;
 
 /// Apache's modules that our part of its configuration needs.
@@ -9,11 +10,18 @@ const MODULES: [&str; 4] = ["alias", "headers", "proxy", "proxy_http"];
 /// Apache's unit.
 pub(super) const UNIT: &str = "apache2.service";
 
-/// The service as it is: a name is typed and not checked, so only clients of this server are let in.
-pub(super) fn sign_in(found: &mut Findings) {
-    found.warn(
-        "No sign-in method is configured: the service is open to browsers on this server only, and to nobody on the network.",
-    );
+/// While a name is typed and not checked, only clients of this server are let in. Once people sign in from
+/// elsewhere, it is over a connection that somebody may listen to unless the address says otherwise.
+pub(super) fn sign_in(found: &mut Findings, settings: &Settings) {
+    if settings.sign_in.methods.is_empty() {
+        found.warn(
+            "No sign-in method is configured: the service is open to browsers on this server only, and to nobody on the network.",
+        );
+    } else if settings.public_url.as_deref().is_some_and(|url| url.starts_with("http:")) {
+        found.warn(
+            "People sign in over a connection that is not encrypted: 'a2enmod ssl && a2ensite default-ssl && systemctl restart apache2', then public_url = \"https://…\".",
+        );
+    }
 }
 
 /// Looks at Apache's enabled modules and configurations, as a2enmod and a2enconf leave them.

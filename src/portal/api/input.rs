@@ -1,5 +1,6 @@
 //! What the API takes: closed records, in which an unknown or a repeated key is refused.
 
+use crate::auth::Password;
 use crate::bus::NewSession;
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Role, Secret};
 use crate::portal::refusal::Refusal;
@@ -19,6 +20,14 @@ pub(super) struct Create {
     #[serde(default)]
     pub(super) terms: bool,
     pub(super) owner: Option<String>,
+}
+
+/// Of `POST sign-in`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    pub(super) name: String,
+    pub(super) password: Option<Password>,
 }
 
 /// Of `POST sessions/ID/extend`.

@@ -1,9 +1,11 @@
 //! The JSON API below `api/v1`: the same calls as the pages make, for scripts.
 
 pub mod input;
+pub mod person;
 pub mod sessions;
 pub mod shares;
 
+pub use person::{sign_in, sign_out, who};
 pub use sessions::{create, extend, get, list, machines, status, stop};
 pub use shares::{join, revoke, share, shares, ticket};
 

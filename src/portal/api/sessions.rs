@@ -8,6 +8,7 @@ use crate::portal::http::{BASE, Reply};
 use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
 use crate::portal::signins::SignIn;
+use crate::portal::site;
 use crate::portal::{asked, show, start};
 use serde_json::json;
 
@@ -40,9 +41,13 @@ pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 }
 
 fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<SignIn>, Refusal> {
+    let open = identity::is_open(ask.settings);
     match (&ask.person, owner) {
+        (_, Some(_)) if !open => {
+            Err(Refusal::bad_request("The session belongs to whoever is signed in: leave \"owner\" out."))
+        }
         (None, None) => Err(Refusal::not_signed_in_script()),
-        (None, Some(name)) => identity::typed(name, ask.now).map(Some),
+        (None, Some(name)) => identity::typed(ask, name).map(Some),
         (Some(Person { sign_in, .. }), Some(name)) if sign_in.name.as_str() != name => Err(Refusal::bad_request(
             format!("You are signed in as {}: leave \"owner\" out, or sign out first.", sign_in.name),
         )),
@@ -56,7 +61,7 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let query = ask.query()?;
     let state = query.text("wait");
     // Where all places for waiting are taken the answer comes at once, and the reader asks again.
-    let place = if state.is_empty() { None } else { ask.app.waiting.enter() };
+    let place = if state.is_empty() { None } else { ask.app.waiting.enter(site::client(ask.request)) };
     let session = ask.app.launcher.ask(|l| match place {
         Some(_) => l.wait(asker.clone(), id.as_str(), state, WAIT_LIMIT),
         None => l.get(asker.clone(), id.as_str()),

@@ -24,7 +24,7 @@ pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 fn attempt(ask: &Ask<'_>, choices: &Choices) -> Result<Started, Complaint> {
     let typed = match &ask.person {
         Some(_) => None,
-        None => Some(identity::typed(&choices.name, ask.now).map_err(|r| complain(Field::Name, r))?),
+        None => Some(identity::typed(ask, &choices.name).map_err(|r| complain(Field::Name, r))?),
     };
     let wanted = wanted(choices)?;
     if !choices.terms && !ask.settings.page.texts.terms.is_empty() {

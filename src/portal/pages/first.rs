@@ -1,5 +1,6 @@
 //! The first page: what there is to start, and the form to start it.
 
+use super::person::sign_in_first;
 use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::{Asker, Machine};
@@ -7,6 +8,7 @@ use crate::config::Settings;
 use crate::portal::ask::Ask;
 use crate::portal::form::Form;
 use crate::portal::http::Reply;
+use crate::portal::identity;
 use crate::portal::refusal::Refusal;
 use crate::portal::show;
 use askama::Template;
@@ -97,6 +99,9 @@ impl FirstPage<'_> {
 
 /// GET the first page. The query may carry choices, as from "Start again".
 pub fn first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    if ask.person.is_none() && !identity::is_open(ask.settings) {
+        return sign_in_first(ask);
+    }
     form(ask, Choices::from(&ask.query()?), None)
 }
 

@@ -19,6 +19,7 @@ pub use shares::{revoke, share};
 use super::ask::Ask;
 use super::http::{BASE, Reply};
 use super::refusal::Refusal;
+use super::{identity, password};
 use crate::config::raw;
 use askama::Template;
 
@@ -73,9 +74,18 @@ pub fn error(texts: Option<&raw::Page>, refusal: &Refusal) -> Reply {
 struct HelpPage<'a> {
     frame: Frame<'a>,
     origin: &'a str,
+    /// A name is enough.
+    open: bool,
+    passwords: bool,
 }
 
 /// GET help
 pub fn help(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    page(200, &HelpPage { frame: Frame::of(ask, "help"), origin: ask.site.origin() })
+    let template = HelpPage {
+        frame: Frame::of(ask, "help"),
+        origin: ask.site.origin(),
+        open: identity::is_open(ask.settings),
+        passwords: password::wanted(ask.settings),
+    };
+    page(200, &template)
 }

@@ -1,12 +1,14 @@
 //! Signing in and out.
 
 use super::{Frame, page};
+use crate::auth::Password;
 use crate::model::SessionId;
 use crate::portal::ask::Ask;
 use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
-use crate::portal::identity;
 use crate::portal::refusal::Refusal;
+use crate::portal::signins::SignIn;
+use crate::portal::{cookies, identity, password, site};
 use askama::Template;
 
 #[derive(Template)]
@@ -14,47 +16,75 @@ use askama::Template;
 struct SignInPage<'a> {
     frame: Frame<'a>,
     csrf: String,
+    /// A name is enough.
+    open: bool,
+    passwords: bool,
+    /// What is typed here can be read on the way.
+    exposed: bool,
     name: &'a str,
     /// The session to go on to; empty: the list of all.
     session: String,
+    /// To go on to the first page instead.
+    first: bool,
     message: &'a str,
 }
 
 /// The page that asks who is there, instead of one that needs to know.
 pub fn sign_in(ask: &Ask<'_>, refusal: Option<&Refusal>) -> Result<Reply, Refusal> {
+    show(ask, refusal, ask.form.text("page") == "first")
+}
+
+/// The same in the place of the first page.
+pub(super) fn sign_in_first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    show(ask, None, true).map(|reply| Reply { status: 200, ..reply })
+}
+
+fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, Refusal> {
     let wanted = ask.session_id().ok().or_else(|| ask.form.text("session").parse().ok());
+    let local = site::client(ask.request).is_some_and(|client| client.is_loopback());
     let template = SignInPage {
-        frame: Frame::of(ask, "sessions"),
+        frame: Frame::of(ask, if first { "first" } else { "sessions" }),
         csrf: ask.csrf(),
+        open: identity::is_open(ask.settings),
+        passwords: password::wanted(ask.settings),
+        exposed: !ask.site.https() && !local,
         name: ask.form.text("name"),
         session: wanted.map_or_else(String::new, |id| id.to_string()),
+        first,
         message: refusal.map_or("", |r| r.message.as_str()),
     };
-    page(refusal.map_or(401, |r| r.status), &template)
+    let reply = page(refusal.map_or(401, |r| r.status), &template)?;
+    Ok(refusal.map_or(reply.clone(), |refusal| refusal.on(reply)))
 }
 
 /// POST sign-in: always a new cookie, whatever the browser had before.
 pub fn sign_in_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    let sign_in_record = match identity::typed(ask.form.text("name"), ask.now) {
+    let name = ask.form.text("name");
+    let record = match checked(ask, name) {
         Ok(record) => record,
         Err(refusal) => return sign_in(ask, Some(&refusal)),
     };
     // Only the id of a session says where to go on to, so that no link leads anywhere else.
     let path = match ask.form.text("session").parse::<SessionId>() {
         Ok(id) => format!("/sessions/{id}"),
+        Err(_) if ask.form.text("page") == "first" => "/".to_owned(),
         Err(_) => "/sessions".to_owned(),
     };
-    if let Some(person) = &ask.person {
-        ask.app.sign_ins.remove(&person.cookie);
+    let person = identity::enter(ask, record)?;
+    let typed = Some(name).filter(|_| !identity::is_open(ask.settings));
+    let reply = Reply::see_other(&path);
+    Ok(cookies(ask, &person, typed).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
+}
+
+fn checked(ask: &Ask<'_>, name: &str) -> Result<SignIn, Refusal> {
+    if identity::is_open(ask.settings) {
+        return identity::typed(ask, name);
     }
-    let cookie = ask.app.sign_ins.add(&sign_in_record, ask.now)?;
-    Ok(Reply::see_other(&path).with("Set-Cookie", Cookie::SignIn.write(&cookie, ask.site.https())))
+    password::check(ask, name, &Password::from(ask.form.exact("password")))
 }
 
 /// POST sign-out
 pub fn sign_out(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    if let Some(person) = &ask.person {
-        ask.app.sign_ins.remove(&person.cookie);
-    }
+    identity::leave(ask);
     Ok(Reply::see_other("/").with("Set-Cookie", Cookie::SignIn.clear(ask.site.https())))
 }

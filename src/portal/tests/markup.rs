@@ -39,6 +39,23 @@ fn pages() -> Vec<(String, String)> {
         pages.push((path.to_owned(), text(&alice.get(path))));
         pages.push((format!("{path}, by nobody"), text(&Browser::new(&bench).get(path))));
     }
+    for methods in ["['pam']", "['imap', 'email']", "['remote_user']"] {
+        let bench = Bench::new();
+        let rest = "[sign_in.imap]\nserver = 'mail.example.org'\n[sign_in.email]\nallowed_domains = ['example.org']\n\
+                    [mail]\nserver = 'mail.example.org'\nfrom = 'd@example.org'\n";
+        let config = format!("[sign_in]\nmethods = {methods}\n{rest}");
+        bench.root.write("etc/qemu-web-desktop/config.toml", &config);
+        for path in ["/", "/sessions", "/help", "/enter"] {
+            pages.push((format!("{path} with {methods}"), text(&Browser::new(&bench).get(path))));
+        }
+        if methods.contains("remote_user") {
+            continue;
+        }
+        let mut browser = Browser::new(&bench);
+        let csrf = browser.csrf("/");
+        let wrong = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("password", "")]);
+        pages.push((format!("wrong, with {methods}"), text(&wrong)));
+    }
     bench.world.lock().unwrap().refusal = Some(Problem::new(Word::LimitReached, "All places are taken."));
     let fields = [("csrf", csrf.as_str()), ("machine", "slax.iso"), ("terms", "on")];
     pages.push(("a refused form".to_owned(), text(&alice.post("/sessions", &fields))));

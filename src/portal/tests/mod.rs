@@ -6,6 +6,7 @@ mod markup;
 mod matrix;
 mod pages;
 mod server;
+mod sign_in;
 
 use super::http::{BASE, Method, Reply, Request};
 use super::router;

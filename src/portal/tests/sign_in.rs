@@ -1,0 +1,268 @@
+//! Signing in by a password, as browsers and scripts do it, against stand-in helpers.
+
+use super::{Browser, Method, header, text, value};
+use crate::auth::{COMMAND_SOCKET, NETWORK_SOCKET, PAM_SOCKET};
+use crate::portal::testing::{Bench, Helper, a_session};
+
+const CONFIG: &str = "etc/qemu-web-desktop/config.toml";
+
+/// A portal whose people are checked by IMAP.
+fn with_imap() -> (Bench, Helper) {
+    let bench = Bench::new();
+    bench.root.write(
+        CONFIG,
+        "[sign_in]\nmethods = ['imap']\nadmins = ['alice']\n[sign_in.imap]\nserver = 'mail.example.org'\n",
+    );
+    let helper = Helper::of_alice(bench.root.path(), NETWORK_SOCKET);
+    (bench, helper)
+}
+
+/// A browser from elsewhere.
+fn from<'a>(bench: &'a Bench, address: &str) -> Browser<'a> {
+    let mut browser = Browser::new(bench);
+    browser.set("x-forwarded-for", address);
+    browser
+}
+
+fn try_to_sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> crate::portal::http::Reply {
+    let csrf = browser.csrf("/");
+    browser.post("/sign-in", &[("csrf", &csrf), ("page", "first"), ("name", name), ("password", password)])
+}
+
+#[test]
+fn the_first_page_asks_who_is_there() {
+    let (bench, _helper) = with_imap();
+    let mut browser = from(&bench, "192.0.2.7");
+    let page = browser.get("/");
+    assert_eq!(page.status, 200);
+    let page = text(&page);
+    assert!(page.contains(r#"autocomplete="username""#) && page.contains(r#"autocomplete="current-password""#));
+    assert!(!page.contains("slax.iso") && page.contains("not encrypted"));
+    browser.set("x-forwarded-proto", "https");
+    assert!(!text(&browser.get("/")).contains("not encrypted"));
+}
+
+#[test]
+fn a_right_password_signs_in_and_leads_to_the_form() {
+    let (bench, helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    let reply = try_to_sign_in(&mut alice, "alice", "right");
+    assert_eq!((reply.status, header(&reply, "Location")), (303, Some("/qemu-web-desktop/")));
+    assert!(alice.cookie("qwd").is_some() && alice.cookie("qwd-device").is_some());
+    let page = text(&alice.get("/"));
+    assert!(page.contains("Start a session") && !page.contains("name=\"name\"") && page.contains("alice"));
+    let question = helper.asked.lock().unwrap()[0].clone();
+    assert_eq!(question, serde_json::json!({"method": "imap", "user": "alice", "password": "right"}));
+}
+
+#[test]
+fn a_wrong_password_is_told_once_and_the_name_stays() {
+    let (bench, _helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    let reply = try_to_sign_in(&mut alice, "alice", "wr<ng");
+    let page = text(&reply);
+    assert_eq!(reply.status, 401);
+    assert!(page.contains("is not right") && page.contains("value=\"alice\"") && !page.contains("wr&#60;ng"));
+    assert!(!page.contains("imap") && alice.cookie("qwd").is_none());
+    assert_eq!(alice.get("/sessions").status, 401);
+}
+
+#[test]
+fn an_empty_password_is_no_sign_in() {
+    let (bench, helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    assert_eq!(try_to_sign_in(&mut alice, "alice", "").status, 401);
+    assert_eq!(try_to_sign_in(&mut alice, "", "right").status, 400);
+    assert_eq!(helper.count(), 0);
+}
+
+#[test]
+fn a_password_is_checked_as_it_was_typed() {
+    let (bench, helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    try_to_sign_in(&mut alice, " alice ", " right\u{e9} ");
+    let question = helper.asked.lock().unwrap()[0].clone();
+    assert_eq!((question["user"].as_str(), question["password"].as_str()), (Some("alice"), Some(" right\u{e9} ")));
+}
+
+#[test]
+fn nothing_starts_for_somebody_who_is_not_signed_in() {
+    let (bench, _helper) = with_imap();
+    let mut nobody = from(&bench, "192.0.2.7");
+    let csrf = nobody.csrf("/");
+    let wish = [("csrf", csrf.as_str()), ("machine", "slax.iso"), ("terms", "on"), ("name", "alice")];
+    assert_eq!(nobody.post("/sessions", &wish).status, 401);
+    let wish = r#"{"machine":"slax.iso","terms":true,"owner":"alice"}"#;
+    assert_eq!(nobody.json(Method::Post, "/sessions", wish).0, 401);
+    assert_eq!(nobody.json(Method::Get, "/machines", "").0, 401);
+    assert!(bench.world.lock().unwrap().created.is_empty());
+}
+
+#[test]
+fn a_script_signs_in_starts_a_session_and_signs_out() {
+    let (bench, _helper) = with_imap();
+    let mut script = from(&bench, "192.0.2.7");
+    let (status, wrong) = script.json(Method::Post, "/sign-in", r#"{"name":"alice","password":"wrong"}"#);
+    assert_eq!((status, wrong["error"].as_str()), (401, Some("not_signed_in")));
+    assert_eq!(script.json(Method::Post, "/sign-in", r#"{"name":"alice"}"#).0, 400);
+    let (status, who) = script.json(Method::Post, "/sign-in", r#"{"name":"alice","password":"right"}"#);
+    assert_eq!((status, who["name"].as_str(), who["admin"].as_bool()), (200, Some("alice"), Some(true)));
+    let with_owner = r#"{"machine":"slax.iso","terms":true,"owner":"alice"}"#;
+    assert_eq!(script.json(Method::Post, "/sessions", with_owner).0, 400);
+    let (status, session) = script.json(Method::Post, "/sessions", r#"{"machine":"slax.iso","terms":true}"#);
+    assert_eq!((status, session["owner"].as_str()), (201, Some("alice")));
+    let stolen = script.cookie("qwd").unwrap().clone();
+    assert_eq!(script.json(Method::Delete, "/sign-in", "").0, 204);
+    script.set("cookie", &format!("qwd={stolen}"));
+    assert_eq!(script.json(Method::Get, "/sign-in", "").0, 401);
+}
+
+#[test]
+fn while_the_service_is_open_a_script_signs_in_by_a_name() {
+    let bench = Bench::new();
+    let mut script = Browser::new(&bench);
+    assert_eq!(script.json(Method::Post, "/sign-in", r#"{"name":"alice","password":"x"}"#).0, 400);
+    assert_eq!(script.json(Method::Post, "/sign-in", r#"{"name":"alice"}"#).1["method"], "open");
+}
+
+#[test]
+fn a_sign_in_from_another_site_is_refused() {
+    let (bench, helper) = with_imap();
+    let mut browser = from(&bench, "192.0.2.7");
+    let wish = [("csrf", "x"), ("name", "alice"), ("password", "right")];
+    assert_eq!(browser.post("/sign-in", &wish).status, 403);
+    let body = r#"{"name":"alice","password":"right"}"#;
+    let evil = [("content-type", "application/json"), ("origin", "http://evil.example")];
+    assert_eq!(browser.send(Method::Post, "/api/v1/sign-in", &evil, body).status, 403);
+    assert_eq!(helper.count(), 0);
+}
+
+#[test]
+fn a_method_that_is_taken_away_ends_its_sign_ins() {
+    let (bench, _helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    try_to_sign_in(&mut alice, "alice", "right");
+    assert_eq!(alice.get("/sessions").status, 200);
+    bench.root.write(CONFIG, "[sign_in]\nmethods = ['pam']\n");
+    assert_eq!(alice.get("/sessions").status, 401);
+}
+
+#[test]
+fn a_server_that_is_down_is_named_and_the_next_method_is_tried() {
+    let bench = Bench::new();
+    bench.root.write(CONFIG, "[sign_in]\nmethods = ['imap', 'pam']\n[sign_in.imap]\nserver = 'mail.example.org'\n");
+    let down = r#"{"result":"unavailable","message":"The mail server mail.example.org does not answer."}"#;
+    let _imap = Helper::listen(bench.root.path(), NETWORK_SOCKET, move |_| down.to_owned());
+    let _pam = Helper::of_alice(bench.root.path(), PAM_SOCKET);
+    let mut alice = from(&bench, "192.0.2.7");
+    let reply = try_to_sign_in(&mut alice, "alice", "wrong");
+    assert_eq!(reply.status, 503);
+    assert!(text(&reply).contains("mail.example.org does not answer."));
+    assert_eq!(try_to_sign_in(&mut alice, "alice", "right").status, 303);
+}
+
+#[test]
+fn a_helper_that_is_not_there_lets_nobody_in() {
+    let bench = Bench::new();
+    bench.root.write(CONFIG, "[sign_in]\nmethods = ['pam']\n");
+    let mut alice = from(&bench, "192.0.2.7");
+    for _ in 0..20 {
+        let reply = try_to_sign_in(&mut alice, "alice", "right");
+        assert_eq!(reply.status, 503);
+    }
+}
+
+#[test]
+fn the_program_of_the_administrator_may_object() {
+    let bench = Bench::new();
+    let config = "[sign_in]\nmethods = ['pam', 'command']\n[sign_in.command]\nprogram = '/usr/local/bin/check'\n";
+    bench.root.write(CONFIG, config);
+    let _pam = Helper::of_alice(bench.root.path(), PAM_SOCKET);
+    let command = Helper::listen(bench.root.path(), COMMAND_SOCKET, |question| {
+        let result = if question["user"] == "bob" { "refuse" } else { "pass" };
+        format!(r#"{{"result":"{result}","message":"not in the course"}}"#)
+    });
+    let mut alice = from(&bench, "192.0.2.7");
+    assert_eq!(try_to_sign_in(&mut alice, "alice", "right").status, 303);
+    let mut bob = from(&bench, "192.0.2.8");
+    let reply = try_to_sign_in(&mut bob, "bob", "bob's");
+    assert_eq!(reply.status, 401);
+    assert!(!text(&reply).contains("course"));
+    assert_eq!(command.asked.lock().unwrap()[1]["previous"][0]["result"], "accept");
+}
+
+#[test]
+fn who_fails_often_waits_and_nobody_else_does() {
+    let (bench, helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    for _ in 0..3 {
+        assert_eq!(try_to_sign_in(&mut alice, "alice", "wrong").status, 401);
+    }
+    let reply = try_to_sign_in(&mut alice, "alice", "right");
+    assert_eq!((reply.status, header(&reply, "Retry-After")), (429, Some("2")));
+    assert!(text(&reply).contains("Wait 2 seconds") && helper.count() == 3);
+    let (status, error) = alice.json(Method::Post, "/sign-in", r#"{"name":"alice","password":"right"}"#);
+    assert_eq!((status, error["error"].as_str()), (429, Some("too_many_attempts")));
+    assert_eq!(try_to_sign_in(&mut from(&bench, "192.0.2.7"), "bob", "bob's").status, 303);
+    assert_eq!(try_to_sign_in(&mut from(&bench, "198.51.100.9"), "alice", "right").status, 303);
+}
+
+#[test]
+fn a_browser_that_has_signed_in_before_is_not_kept_out_by_others() {
+    let (bench, _helper) = with_imap();
+    let mut alice = from(&bench, "192.0.2.7");
+    try_to_sign_in(&mut alice, "alice", "right");
+    let csrf = alice.csrf("/");
+    alice.post("/sign-out", &[("csrf", &csrf)]);
+    let mut mallory = from(&bench, "192.0.2.7");
+    for _ in 0..4 {
+        try_to_sign_in(&mut mallory, "alice", "wrong");
+    }
+    assert_eq!(try_to_sign_in(&mut mallory, "alice", "wrong").status, 429);
+    assert_eq!(try_to_sign_in(&mut alice, "alice", "right").status, 303);
+}
+
+#[test]
+fn while_a_server_is_slow_pages_are_quick_and_places_few() {
+    let (bench, _) = {
+        let bench = Bench::new();
+        bench.root.write(CONFIG, "[sign_in]\nmethods = ['pam']\n");
+        (bench, ())
+    };
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let helper = Helper::listen(bench.root.path(), PAM_SOCKET, move |_| {
+        let _ = wait.lock().unwrap().recv();
+        r#"{"result":"refuse"}"#.to_owned()
+    });
+    std::thread::scope(|scope| {
+        let waiting = |n: usize| {
+            let mut browser = from(&bench, &format!("192.0.2.{}", n / 4));
+            try_to_sign_in(&mut browser, &format!("user{n}"), "x").status
+        };
+        let busy: Vec<_> = (0..8).map(|n| scope.spawn(move || waiting(n))).collect();
+        // The ninth may come before the eighth has its place; a refusal shows that all are taken.
+        let mut late = from(&bench, "192.0.2.99");
+        let refused = loop {
+            if bench.app.checking.enter(None).is_none() {
+                break try_to_sign_in(&mut late, "late", "x");
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((refused.status, header(&refused, "Retry-After")), (503, Some("5")));
+        assert_eq!(from(&bench, "192.0.2.99").get("/help").status, 200);
+        drop(go);
+        assert!(busy.into_iter().all(|thread| thread.join().unwrap() == 401));
+    });
+    assert_eq!(helper.count(), 8);
+}
+
+#[test]
+fn the_others_sessions_stay_hidden_from_who_signs_in() {
+    let (bench, _helper) = with_imap();
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let mut bob = from(&bench, "192.0.2.8");
+    try_to_sign_in(&mut bob, "bob", "bob's");
+    assert_eq!(bob.get("/sessions/abcdefghjk").status, 404);
+    assert_eq!(value(&bob.send(Method::Get, "/api/v1/sessions?all=1", &[], ""))["sessions"], serde_json::json!([]));
+}
