@@ -1,6 +1,7 @@
 //! The configuration files as they are shipped say what is true.
 
-use qwd::config::{Catalogue, Raw, flatten, known_keys};
+use qwd::config::raw::Limits;
+use qwd::config::{Catalogue, Raw, Settings, flatten, free_keys, known_keys};
 
 const CONFIG: &str = include_str!("../etc/config.toml");
 const MACHINES: &str = include_str!("../etc/machines.conf");
@@ -17,7 +18,9 @@ fn switched_on(text: &str, mark: char) -> String {
 #[test]
 fn config_toml_shows_every_setting_with_its_default() {
     let shown: Raw = toml::from_str(&switched_on(CONFIG, '#')).unwrap();
-    assert_eq!(flatten(&shown), known_keys());
+    let everybodys =
+        Raw { limits: Limits { user: [].into(), group: [].into(), ..shown.limits.clone() }, ..shown.clone() };
+    assert_eq!(flatten(&everybodys), known_keys());
     let table: toml::Table = switched_on(CONFIG, '#').parse().unwrap();
     for key in known_keys().keys() {
         let (first, rest) = key.split_once('.').unwrap_or((key, ""));
@@ -25,6 +28,17 @@ fn config_toml_shows_every_setting_with_its_default() {
         let value =
             rest.split('.').filter(|k| !k.is_empty()).fold(table.get(first).cloned(), |v, k| below(v.as_ref(), k));
         assert!(value.is_some(), "{key} is not shown");
+    }
+}
+
+#[test]
+fn config_toml_shows_every_limit_of_people_and_groups_in_examples_that_are_valid() {
+    let shown: Raw = toml::from_str(&switched_on(CONFIG, '#')).unwrap();
+    Settings::try_from(&shown).unwrap();
+    let keys: Vec<String> = flatten(&shown).into_keys().collect();
+    for free in free_keys() {
+        let (before, after) = free.split_once("NAME").unwrap();
+        assert!(keys.iter().any(|k| k.starts_with(before) && k.ends_with(after)), "{free} is not shown");
     }
 }
 

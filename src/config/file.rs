@@ -1,12 +1,11 @@
 //! Reads the files of the configuration, with the line each key stands on.
 
-use super::nearest::nearest;
-use super::{CONFIG_DIR, ConfigError, Raw, Settings};
+use super::{CONFIG_DIR, ConfigError, Raw, Settings, keys};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use toml::de::{DeTable, DeValue};
-use toml::{Spanned, Table, Value};
+use toml::de::DeTable;
+use toml::{Table, Value};
 
 /// Where a setting comes from: file and line, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,15 +49,17 @@ pub fn load(root: &Path) -> Result<Loaded, ConfigError> {
     let raw: Raw = merged
         .try_into()
         .map_err(|e: toml::de::Error| ConfigError { place: "config.toml".into(), message: e.message().to_owned() })?;
-    let settings = Settings::try_from(&raw).map_err(|(key, message)| ConfigError {
-        place: place_of(&origins, key),
-        message: format!("{key}: {message}"),
+    let settings = Settings::try_from(&raw).map_err(|wrong| ConfigError {
+        place: place_of(&origins, &wrong.key),
+        message: format!("{}: {}", wrong.key, wrong.message),
     })?;
     Ok(Loaded { settings, raw, origins })
 }
 
 fn place_of(origins: &BTreeMap<String, Origin>, key: &str) -> String {
-    match origins.get(key) {
+    // A section stands where the first of its keys does.
+    let below = || origins.iter().find(|(k, _)| k.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
+    match origins.get(key).or_else(|| below().map(|(_, origin)| origin)) {
         Some(origin) => format!("{}:{}", origin.file.display(), origin.line),
         None => "config.toml".to_owned(),
     }
@@ -107,14 +108,11 @@ impl Fragment {
             message: e.message().to_owned(),
         };
         let spanned = DeTable::parse(text).map_err(|e| wrong(&e))?;
-        let mut lines = BTreeMap::new();
-        collect(spanned.get_ref(), "", &mut |key, offset| {
-            lines.insert(key, at(offset));
-        });
-        let known = known_keys();
-        if let Some((key, line)) = lines.iter().find(|(key, _)| !known.contains_key(*key)) {
-            return Err(ConfigError { place: format!("{}:{line}", file.display()), message: unknown(key, &known) });
-        }
+        let keys = keys::collect(spanned.get_ref()).map_err(|(offset, message)| ConfigError {
+            place: format!("{}:{}", file.display(), at(offset)),
+            message,
+        })?;
+        let lines = keys.into_iter().map(|(key, offset)| (key, at(offset))).collect();
         // Read once by itself, so that a value of the wrong type is named with this file's line.
         toml::from_str::<Raw>(text).map_err(|e| wrong(&e))?;
         let table = text.parse().map_err(|e| wrong(&e))?;
@@ -122,61 +120,8 @@ impl Fragment {
     }
 }
 
-fn unknown(key: &str, known: &BTreeMap<String, Value>) -> String {
-    if known.keys().any(|k| k.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))) {
-        return format!("'{key}' is a section, and is written [{key}]");
-    }
-    let hint = meant(key, known).map_or(String::new(), |near| format!("; did you mean '{near}'?"));
-    format!("'{key}' is not a setting{hint}")
-}
-
-/// The setting that was probably meant: the same key below its section, or the nearest word.
-fn meant<'a>(key: &str, known: &'a BTreeMap<String, Value>) -> Option<&'a str> {
-    let below = known.keys().find(|k| k.rsplit_once('.').is_some_and(|(_, last)| last == key));
-    below.map(String::as_str).or_else(|| nearest(key, known.keys().map(String::as_str)))
-}
-
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
-}
-
-/// Calls `found` with each dotted key that has a value, and where the key stands.
-fn collect(table: &DeTable<'_>, prefix: &str, found: &mut impl FnMut(String, usize)) {
-    for (key, value) in table {
-        let dotted = join(prefix, key.get_ref());
-        match Spanned::get_ref(value) {
-            DeValue::Table(inner) if !inner.is_empty() => collect(inner, &dotted, found),
-            DeValue::Table(_) if known_keys().keys().any(|k| k.starts_with(&format!("{dotted}."))) => {}
-            _ => found(dotted, key.span().start),
-        }
-    }
-}
-
-fn join(prefix: &str, key: &str) -> String {
-    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
-}
-
-/// Every key that exists, with its default.
-pub fn known_keys() -> BTreeMap<String, Value> {
-    flatten(&Raw::default())
-}
-
-/// The settings as dotted keys and values.
-pub fn flatten(raw: &Raw) -> BTreeMap<String, Value> {
-    fn walk(table: Table, prefix: &str, out: &mut BTreeMap<String, Value>) {
-        for (key, value) in table {
-            match value {
-                Value::Table(inner) => walk(inner, &join(prefix, &key), out),
-                other => {
-                    out.insert(join(prefix, &key), other);
-                }
-            }
-        }
-    }
-    let mut out = BTreeMap::new();
-    let table = Table::try_from(raw).expect("the settings are a table");
-    walk(table, "", &mut out);
-    out
 }
 
 fn merge(into: &mut Table, from: Table) {
@@ -193,6 +138,7 @@ fn merge(into: &mut Table, from: Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{flatten, known_keys};
 
     /// A root with these files below the configuration's folder.
     struct Root(PathBuf);
@@ -285,6 +231,70 @@ mod tests {
         assert_eq!(origin("session.cpus"), "/etc/qemu-web-desktop/config.toml:2");
         assert_eq!(origin("session.memory"), "/etc/qemu-web-desktop/config.d/20-b.toml:3");
         assert_eq!(loaded.origins.len(), 2);
+    }
+
+    #[test]
+    fn names_of_people_and_groups_are_free_and_what_stands_below_is_not() {
+        let root = Root::new(
+            "names",
+            &[
+                (
+                    "config.toml",
+                    "[limits.user.\"alice@example.org\"]\nsessions = 2\nmemory = \"2G\"\n[limits.group.a]\n",
+                ),
+                (
+                    "config.d/x.toml",
+                    "[limits]\nuser.\"alice@example.org\".sessions = 4\ngroup = { a = { cpus = 1 } }\n",
+                ),
+            ],
+        );
+        let loaded = load(&root.0).unwrap();
+        let alice = &loaded.settings.limits.users[&"alice@example.org".parse().unwrap()];
+        assert_eq!((alice.sessions, alice.memory), (Some(4), Some(crate::model::Bytes(2 << 30))));
+        let places: Vec<String> = loaded
+            .origins
+            .iter()
+            .map(|(key, o)| format!("{key} {}", o.file.display()) + &format!(":{}", o.line))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "limits.group.a.cpus /etc/qemu-web-desktop/config.d/x.toml:3",
+                "limits.user.\"alice@example.org\".memory /etc/qemu-web-desktop/config.toml:3",
+                "limits.user.\"alice@example.org\".sessions /etc/qemu-web-desktop/config.d/x.toml:2",
+            ]
+        );
+        let shown: Vec<String> = flatten(&loaded.raw).into_keys().filter(|k| k.contains("alice")).collect();
+        assert_eq!(shown, ["limits.user.\"alice@example.org\".memory", "limits.user.\"alice@example.org\".sessions"]);
+    }
+
+    #[test]
+    fn mistakes_below_a_name_are_named_with_line_and_what_was_meant() {
+        for (text, wrong) in [
+            (
+                "[limits.user.bob]\nsesions = 1",
+                ":2: 'limits.user.bob.sesions' is not a setting; did you mean 'limits.user.bob.sessions'?",
+            ),
+            ("[limits.group.\"a.b\"]\nmem = 1", ":2: 'limits.group.\"a.b\".mem' is not a setting"),
+            (
+                "[limits.users.bob]\nsessions = 1",
+                ":2: 'limits.users.bob.sessions' is not a setting; did you mean 'limits.user.NAME.sessions'?",
+            ),
+            (
+                "\n[limits.user]\nsessions = 1",
+                ":3: 'limits.user.sessions' does not say whose: 'sessions' is written below [limits.user.NAME]",
+            ),
+            ("[limits.user]\nbob = 1", ":2: 'limits.user.bob' is a section, and is written [limits.user.bob]"),
+            ("[limits]\ngroup = 1", ":2: 'limits.group' is a section of sections, each written [limits.group.NAME]"),
+            ("[limits.user.bob.cpus]\nx = 1", ":2: 'limits.user.bob.cpus.x' is not a setting"),
+            ("[limits.user.bob]\n\ncpus = \"two\"", ":3: "),
+            ("[limits.user.bob]\n\ncpus = 0", ":3: limits.user.bob.cpus: this takes 1 or more"),
+            ("[limits.user.\"b b\"]\ncpus = 1", ":2: limits.user.\"b b\": A user name"),
+        ] {
+            let told = fault("below", text);
+            assert!(told.starts_with(&format!("/etc/qemu-web-desktop/config.toml{wrong}")), "{text}: {told}");
+        }
+        assert!(fault("bare-cpus", "cpus = 1").contains("did you mean 'page.cpus'?"));
     }
 
     #[test]

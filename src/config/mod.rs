@@ -5,6 +5,8 @@
 //! 3. Validated [`Settings`]. `machines.conf` is the catalogue and is read apart.
 
 mod file;
+mod keys;
+mod limits;
 mod machines;
 mod nearest;
 pub mod raw;
@@ -12,7 +14,9 @@ mod settings;
 mod sign_in;
 mod watched;
 
-pub use file::{Loaded, Origin, flatten, known_keys, load};
+pub use file::{Loaded, Origin, load};
+pub use keys::{flatten, free_keys, known_keys};
+pub use limits::{Allowance, Limits, Whose};
 pub use machines::{Catalogue, MachineEntry};
 pub use raw::Raw;
 pub use settings::{Accel, NetworkMode, Page, Qemu, Session, Settings, Video};

@@ -4,6 +4,7 @@
 //! setting is declared once, here. Limits keep the names they have in `config.pl`.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $default:expr),+ $(,)? }) => {
@@ -11,6 +12,10 @@ macro_rules! section {
         #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name { $($(#[$field_doc])* pub $field: $ty),+ }
+        impl $name {
+            /// The names of its settings.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($field)),+];
+        }
         impl Default for $name {
             fn default() -> Self {
                 Self { $($field: $default),+ }
@@ -62,6 +67,26 @@ section! {
         service_max_load: f64 = 0.8,
         /// Virtual CPUs given out together, as a multiple of the host's CPUs.
         cpu_overcommit: f64 = 4.0,
+        /// For single people, by name.
+        user: BTreeMap<String, Allowance> = BTreeMap::default(),
+        /// For the members of groups, by the group's name.
+        group: BTreeMap<String, Allowance> = BTreeMap::default(),
+    }
+}
+
+section! {
+    /// `[limits.user.NAME]` and `[limits.group.NAME]`: what is not set here is as elsewhere.
+    Allowance {
+        /// Sessions at the same time.
+        sessions: Option<u32> = None,
+        /// CPUs of all sessions together.
+        cpus: Option<u32> = None,
+        /// Memory of all sessions together.
+        memory: Option<String> = None,
+        /// The longest a session can be made to live, extensions included; "0": without end.
+        lifetime: Option<String> = None,
+        /// The only machines that may be used.
+        machines: Option<Vec<String>> = None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stage three: settings that have been checked. What is here can be relied on.
 
+use super::limits::{self, Limits};
 use super::raw::{self, Raw};
 use super::sign_in::{self, Mail, Method, Monitor, SignIn};
 use crate::model::{Bytes, Lifetime, MachineName};
@@ -32,8 +33,8 @@ pub enum NetworkMode {
 pub struct Settings {
     /// Scheme and authority without a final slash, if the administrator named it.
     pub public_url: Option<String>,
-    /// As in the file: numbers need no other type.
-    pub limits: raw::Limits,
+    /// Who may have how much.
+    pub limits: Limits,
     /// Defaults and bounds of a session.
     pub session: Session,
     /// How QEMU is run.
@@ -125,16 +126,31 @@ pub struct Page {
 /// The key at fault and the sentence about it.
 pub(super) type Fault = (&'static str, String);
 
-impl TryFrom<&Raw> for Settings {
-    type Error = Fault;
+/// What is wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The dotted key, or that of its section.
+    pub key: String,
+    /// What it takes.
+    pub message: String,
+}
 
-    fn try_from(raw: &Raw) -> Result<Self, Fault> {
-        check_limits(&raw.limits)?;
+impl From<Fault> for Misfit {
+    fn from((key, message): Fault) -> Self {
+        Self { key: key.to_owned(), message }
+    }
+}
+
+impl TryFrom<&Raw> for Settings {
+    type Error = Misfit;
+
+    fn try_from(raw: &Raw) -> Result<Self, Misfit> {
+        let session = session(&raw.session)?;
         let sign_in = sign_in::sign_in(&raw.sign_in)?;
         Ok(Self {
             public_url: public_url(&raw.public_url)?,
-            limits: raw.limits.clone(),
-            session: session(&raw.session)?,
+            limits: limits::limits(&raw.limits, session.memory_min)?,
+            session,
             qemu: qemu(&raw.qemu)?,
             network: choice(
                 "network.mode",
@@ -202,20 +218,6 @@ fn public_url(text: &str) -> Result<Option<String>, Fault> {
         }
         _ => Err(fault("public_url", "the server's address without a path, such as https://desktops.example.org")),
     }
-}
-
-fn check_limits(limits: &raw::Limits) -> Result<(), Fault> {
-    for (key, value) in [
-        ("limits.service_max_cpu_fraction_nb_per_user", limits.service_max_cpu_fraction_nb_per_user),
-        ("limits.service_max_mem_fraction_nb_per_user", limits.service_max_mem_fraction_nb_per_user),
-        ("limits.service_max_load", limits.service_max_load),
-        ("limits.cpu_overcommit", limits.cpu_overcommit),
-    ] {
-        if !value.is_finite() || value < 0.0 {
-            return Err(fault(key, "a number of 0 or more"));
-        }
-    }
-    Ok(())
 }
 
 fn session(raw: &raw::Session) -> Result<Session, Fault> {

@@ -39,6 +39,8 @@ pub(super) struct Account {
 pub(super) struct Person {
     /// Their name; whose sessions they get.
     pub name: UserName,
+    /// Their groups, as their sign-in reported them.
+    pub groups: Vec<String>,
     /// May see and end everybody's.
     pub admin: bool,
     /// May pass over limits.
@@ -128,22 +130,23 @@ impl Caller {
         match self {
             Self::Root => {
                 let name = if asker.name.is_empty() { "root" } else { &asker.name };
-                Ok(Person { name: name.parse()?, admin: true, root: true })
+                Ok(Person { name: name.parse()?, groups: asker.groups.clone(), admin: true, root: true })
             }
             // Those sessions are reached by qwdctl alone, where the account is known and not typed.
             Self::Portal if asker.name.starts_with(LOCAL) => Err(Problem::new(
                 Word::NotAllowed,
                 format!("Names that begin with '{LOCAL}' are those of accounts on the server; sign in under another."),
             )),
-            Self::Portal => Ok(signed_in(asker.name.parse()?, &asker.groups, sign_in)),
+            Self::Portal => Ok(signed_in(asker.name.parse()?, asker.groups.clone(), sign_in)),
             // Whom PAM signs in on the page is the same person here.
             Self::Member(account) if sign_in.has(Method::Pam) => {
-                Ok(signed_in(account.name.parse()?, &account.groups, sign_in))
+                Ok(signed_in(account.name.parse()?, account.groups.clone(), sign_in))
             }
             // Else a local account must not inherit the sessions, or the rights, of somebody else's
             // who signs in under that name on the page.
-            Self::Member(Account { name, .. }) => {
-                Ok(Person { name: format!("{LOCAL}{name}").parse()?, admin: false, root: false })
+            Self::Member(Account { name, groups }) => {
+                let name = format!("{LOCAL}{name}").parse()?;
+                Ok(Person { name, groups: groups.clone(), admin: false, root: false })
             }
             Self::Display => Err(self.not_for("this")),
         }
@@ -181,9 +184,9 @@ impl Caller {
 }
 
 /// Somebody whose name has been checked, or who is nobody's administrator.
-fn signed_in(name: UserName, groups: &[String], sign_in: &SignIn) -> Person {
-    let admin = policy::is_admin(sign_in, &name, groups);
-    Person { name, admin, root: false }
+fn signed_in(name: UserName, groups: Vec<String>, sign_in: &SignIn) -> Person {
+    let admin = policy::is_admin(sign_in, &name, &groups);
+    Person { name, groups, admin, root: false }
 }
 
 #[cfg(test)]

@@ -8,16 +8,18 @@ use crate::bus::Machine;
 use crate::config::{MachineEntry, Settings};
 use crate::images::{Facts, Place, REPORT_MAX, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
+use crate::policy::Allowed;
 use crate::unit;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::PoisonError;
 
-/// The machines that are offered, each with the reason if it cannot be started.
-pub(super) fn machines(core: &Core) -> Result<Vec<Machine>, Problem> {
-    let settings = core.settings();
+/// The machines that are offered, under these limits if any, each with the reason if it cannot be started.
+pub(super) fn machines(core: &Core, limits: Option<&Allowed>) -> Result<Vec<Machine>, Problem> {
+    let loaded = core.loaded();
     let catalogue = core.catalogue()?;
-    let offered = catalogue.machines.iter().filter(|m| m.description.is_some());
-    Ok(offered.map(|entry| describe(&settings, entry)).collect())
+    let usable = |m: &&MachineEntry| limits.is_none_or(|allowed| allowed.machine(&m.name).is_ok());
+    let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
+    Ok(offered.map(|entry| describe(&loaded.settings, entry)).collect())
 }
 
 fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
@@ -33,20 +35,27 @@ fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
 
 /// Looks into the image of a machine, and says what it is like then.
 pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Problem> {
-    let settings = core.settings();
+    let loaded = core.loaded();
+    let settings = &loaded.settings;
     let catalogue = core.catalogue()?;
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let facts = usable_place(&settings, name).and_then(|place| facts(core, &place));
-    let mut machine = describe(&settings, entry);
+    let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
+    let mut machine = describe(settings, entry);
     machine.problem = facts.err().map(|p| p.message).unwrap_or_default();
     Ok(machine)
 }
 
-/// A machine that may be started: its place and what its image is.
-pub(super) fn resolve(core: &Core, settings: &Settings, name: &MachineName) -> Result<(Place, Facts), Problem> {
+/// A machine that may be started, under these limits if any: its place and what its image is.
+pub(super) fn resolve(
+    core: &Core,
+    settings: &Settings,
+    name: &MachineName,
+    limits: Option<&Allowed>,
+) -> Result<(Place, Facts), Problem> {
     let catalogue = core.catalogue()?;
     let entry = catalogue.get(name).filter(|m| m.description.is_some());
     entry.ok_or_else(|| unknown(name))?;
+    limits.map_or(Ok(()), |allowed| allowed.machine(name))?;
     let place = usable_place(settings, name)?;
     let facts = facts(core, &place)?;
     Ok((place, facts))

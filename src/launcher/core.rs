@@ -5,14 +5,15 @@ use super::idle::Idle;
 use super::screens::Tickets;
 use super::table::{Entry, Table, find, may_see, no_such};
 use crate::bus::{Asker, Session};
-use crate::config::{Catalogue, Settings, Watched};
+use crate::config::{Catalogue, Loaded, Watched};
 use crate::images::{Facts, Identity};
 use crate::model::{Problem, SessionId, State};
+use crate::policy::Allowed;
 use crate::records::{Record, Store, is_running};
 use crate::systemd::Systemd;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zbus::blocking::Connection;
 
@@ -75,13 +76,24 @@ impl Core {
     }
 
     /// The settings in force.
-    pub(super) fn settings(&self) -> Settings {
-        self.config.current().0.settings.clone()
+    pub(super) fn loaded(&self) -> Arc<Loaded> {
+        self.config.current().0
     }
 
     /// For whom this caller may speak, of those they say they do, under the settings in force.
     pub(super) fn person(&self, caller: &Caller, asker: &Asker) -> Result<Person, Problem> {
-        caller.person(asker, &self.config.current().0.settings.sign_in)
+        caller.person(asker, &self.loaded().settings.sign_in)
+    }
+
+    /// Who wants to look around; `None` if all is to be seen: by root, or before anybody is signed in.
+    pub(super) fn visitor(&self, caller: &Caller, asker: &Asker) -> Result<Option<Person>, Problem> {
+        let nobody = *caller == Caller::Portal && asker.name.is_empty();
+        if nobody { Ok(None) } else { self.person(caller, asker).map(|person| (!person.root).then_some(person)) }
+    }
+
+    /// What the person may have, under the settings in force.
+    pub(super) fn allowed(&self, person: &Person) -> Allowed {
+        Allowed::of(&self.loaded().settings, &person.name, &person.groups)
     }
 
     /// The machines in force.

@@ -12,13 +12,13 @@ use super::catalogue;
 use super::core::Core;
 use super::follow;
 use super::runtime::Runtime;
-use super::table::Entry;
+use super::table::{Entry, taken};
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
 use crate::images::{Facts, Place};
 use crate::journal::{Story, id as message_id};
-use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, Word};
-use crate::policy::{self, Wanted};
+use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, UserName, Word};
+use crate::policy::{self, Allowed, Bound, Situation, Wanted};
 use crate::qemu::{self, Disk, Plan};
 use crate::records::Record;
 use crate::systemd::Job;
@@ -34,26 +34,32 @@ use std::time::{Duration, Instant};
 const VERDICT: Duration = Duration::from_secs(10);
 /// With less room than this for its disk, a session is not started.
 const ROOM: Bytes = Bytes(256 << 20);
-/// The largest machine QEMU can be asked for.
-const CPUS_MAX: u32 = 255;
 
 /// A request with every default filled in.
 struct Order {
-    wanted: Wanted,
+    owner: UserName,
     machine: MachineName,
+    wanted: Wanted,
     lifetime: Lifetime,
+    /// The longest it can be made to live.
+    lifetime_max: Bound<Lifetime>,
+    /// Past all limits.
+    force: bool,
 }
 
 /// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
 pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) -> Result<Session, Problem> {
     let started = Instant::now();
-    let settings = core.settings();
-    let result = order(&settings, person, request).and_then(|order| {
-        let (place, facts) = catalogue::resolve(core, &settings, &order.machine)?;
-        room(&settings)?;
-        let runtime = Runtime::decide(core, &settings)?;
-        let record = admit(core, &settings, person, request.force, &order, &runtime)?;
-        launch(core, &settings, record, &order, &place, facts, &runtime)
+    let loaded = core.loaded();
+    let settings = &loaded.settings;
+    let allowed = Allowed::of(settings, &person.name, &person.groups);
+    let result = order(settings, &allowed, person, request).and_then(|order| {
+        let limits = (!order.force).then_some(&allowed);
+        let (place, facts) = catalogue::resolve(core, settings, &order.machine, limits)?;
+        room(settings)?;
+        let runtime = Runtime::decide(core, settings)?;
+        let record = admit(core, settings, limits, &order, &runtime)?;
+        launch(core, settings, record, &order, &place, facts, &runtime)
     });
     match &result {
         Ok(session) => {
@@ -90,25 +96,26 @@ fn refused(person: &Person, request: &NewSession, problem: &Problem) {
         QWD_REASON = problem.word.as_str(); "Refused {} a session with {machine}: {problem}", person.name);
 }
 
-fn order(settings: &Settings, person: &Person, request: &NewSession) -> Result<Order, Problem> {
-    let or = |asked: u64, default: u64| if asked == 0 { default } else { asked };
-    let cpus = if request.cpus == 0 { settings.session.cpus } else { request.cpus };
-    // QEMU takes whole megabytes.
-    let memory = Bytes(or(request.memory_bytes, settings.session.memory.0) >> 20 << 20);
-    let least = settings.session.memory_min;
-    if cpus > CPUS_MAX {
-        return Err(Problem::bad_request(format!("A session can have {CPUS_MAX} CPUs at most; you asked for {cpus}.")));
-    }
-    if memory < least || memory.0 > 1 << 46 {
-        return Err(Problem::bad_request(format!("A session has {least} to 64T of memory; you asked for {memory}.")));
-    }
+fn order(settings: &Settings, allowed: &Allowed, person: &Person, request: &NewSession) -> Result<Order, Problem> {
     if request.force && !person.root {
         return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
     }
+    let (cpus, memory, lifetime) = allowed.usual(&settings.session);
+    let or = |asked: u64, usual: u64| if asked == 0 { usual } else { asked };
+    let cpus = if request.cpus == 0 { cpus } else { request.cpus };
+    let memory = Bytes(or(request.memory_bytes, memory.0));
+    let lifetime = Lifetime(or(request.lifetime_seconds, lifetime.0));
+    let mut lifetime_max = allowed.lifetime.clone();
+    if request.force && lifetime_max.most.0 != 0 {
+        lifetime_max.most = lifetime_max.most.max(lifetime);
+    }
     Ok(Order {
-        wanted: Wanted { owner: person.name.clone(), cpus, memory },
+        owner: person.name.clone(),
         machine: request.machine.parse()?,
-        lifetime: Lifetime(or(request.lifetime_seconds, settings.session.lifetime.0)),
+        wanted: Wanted { cpus, memory }.possible(settings.session.memory_min)?,
+        lifetime,
+        lifetime_max,
+        force: request.force,
     })
 }
 
@@ -116,17 +123,16 @@ fn order(settings: &Settings, person: &Person, request: &NewSession) -> Result<O
 fn admit(
     core: &Core,
     settings: &Settings,
-    person: &Person,
-    force: bool,
+    limits: Option<&Allowed>,
     order: &Order,
     runtime: &Runtime,
 ) -> Result<Record, Problem> {
-    let (expires_at, cap) = policy::initial(host::now(), order.lifetime, settings.session.lifetime_max)?;
+    let (expires_at, cap) = policy::initial(host::now(), order.lifetime, &order.lifetime_max)?;
     let id = random::session_id();
     let record = Record {
         session: Session {
             id: id.to_string(),
-            owner: person.name.to_string(),
+            owner: order.owner.to_string(),
             machine: order.machine.to_string(),
             state: State::Starting.to_string(),
             message: String::new(),
@@ -145,9 +151,17 @@ fn admit(
     };
     let figures = host::figures();
     let mut table = core.table();
-    if !force {
-        let taken: Vec<_> = table.values().filter_map(Entry::taken).collect();
-        policy::admit(&settings.limits, &figures, settings.session.memory_min, &taken, &order.wanted)?;
+    if let Some(allowed) = limits {
+        let sessions = taken(&table);
+        Situation {
+            limits: &settings.limits,
+            allowed,
+            memory_min: settings.session.memory_min,
+            host: figures,
+            sessions: &sessions,
+            owner: Some(&order.owner),
+        }
+        .admit(&order.wanted)?;
     }
     let mut entry = Entry::new(record.clone(), State::Starting);
     entry.launching = true;
@@ -258,7 +272,7 @@ fn plan(
     });
     SessionPlan {
         id: id.clone(),
-        owner: order.wanted.owner.clone(),
+        owner: order.owner.clone(),
         machine: order.machine.clone(),
         argv,
         cpus: order.wanted.cpus,
@@ -269,7 +283,7 @@ fn plan(
         disk,
         disk_size: if facts.iso { settings.session.iso_disk } else { Bytes(facts.virtual_size) },
         outside,
-        runtime_max: settings.session.lifetime_max,
+        runtime_max: order.lifetime_max.most,
         stop_grace: settings.session.stop_grace,
         denied: runtime.denied.clone(),
         resolv_conf: runtime.resolv_conf.clone(),

@@ -4,6 +4,7 @@
 
 use super::caller::Caller;
 use super::core::Core;
+use super::table::taken;
 use super::{catalogue, control, create, kvm, runtime, screens, shares, sweep};
 use crate::bus::{Asker, Grant, Machine, NewSession, Session, Share, Status};
 use crate::host;
@@ -194,10 +195,8 @@ impl Launcher {
 
     async fn machines(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Vec<Machine>, Problem> {
         self.run(&header, move |core, caller| {
-            // The catalogue is the same for everybody who may ask at all.
-            caller.must_not_be_display()?;
-            let _ = asker;
-            catalogue::machines(core)
+            let allowed = core.visitor(caller, &asker)?.map(|person| core.allowed(&person));
+            catalogue::machines(core, allowed.as_ref())
         })
         .await
     }
@@ -237,7 +236,7 @@ fn status(core: &Arc<Core>) -> Result<Status, Problem> {
     let figures = host::figures();
     let (accel, why_not_kvm) = kvm::choose(core, settings)?;
     let network = runtime::network(settings);
-    let sessions = core.table().values().filter_map(|e| e.taken()).collect::<Vec<_>>();
+    let sessions = taken(&core.table());
     let mut warnings = Vec::new();
     warnings.extend(why_not_kvm.map(|why| format!("Sessions run under TCG, in software and slowly: {why}.")));
     if let Err(Some(why)) = &network {

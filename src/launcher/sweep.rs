@@ -26,7 +26,7 @@ pub(super) fn sweep(core: &Core) -> Result<Vec<String>, Problem> {
             told.extend(overdue(core, &id));
         }
     }
-    told.extend(clearing::stray_disks(&core.store, core.settings().disks_dir.as_deref()));
+    told.extend(clearing::stray_disks(&core.store, core.loaded().settings.disks_dir.as_deref()));
     told.extend(old_notices(core));
     for sentence in &told {
         log::warn!("{sentence}");

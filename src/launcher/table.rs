@@ -35,11 +35,16 @@ impl Entry {
     }
 
     /// What it takes of the host.
-    pub(super) fn taken(&self) -> Option<Taken> {
+    fn taken(&self) -> Option<Taken> {
         let session = &self.record.session;
         let owner = session.owner.parse().ok()?;
         Some(Taken { owner, cpus: session.cpus, memory: Bytes(session.memory_bytes) })
     }
+}
+
+/// What all sessions take of the host.
+pub(super) fn taken(table: &Table) -> Vec<Taken> {
+    table.values().filter_map(Entry::taken).collect()
 }
 
 /// Whether this person may know of a session of that owner.

@@ -1,17 +1,25 @@
-//! May this session start? The predecessor's limits under their names, made to hold on small hosts.
+//! May this session start, and what could? Both are answered from the same figures, so that they
+//! cannot contradict each other.
 //!
-//! A share limit counts the request as well, but an owner's first session of one CPU and the least
-//! memory always fits a share. Load is the present one. Every refusal names its limit and what
-//! would fit.
+//! The predecessor's limits under their names, made to hold on small hosts: a share counts the request
+//! as well, but is never less than what a first session takes. Limits that are set for a person or a
+//! group take the place of the shares and hold to the letter. Load is the present one.
 
-use crate::config::raw::Limits;
-use crate::model::{Bytes, Problem, UserName, Word};
+use super::allowed::Allowed;
+use super::sentence::{self, Left, Unit};
+use crate::config::Limits;
+use crate::model::{Bytes, Lifetime, Problem, UserName};
+
+/// The largest machine QEMU can be asked for.
+pub const CPUS_MAX: u32 = 255;
+/// More memory than any host has.
+pub const MEMORY_MAX: Bytes = Bytes(1 << 46);
+/// QEMU takes whole megabytes.
+const MEMORY_STEP: u64 = 1 << 20;
 
 /// What is asked for, with every default filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// For whom.
-    pub owner: UserName,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Guest memory.
@@ -42,200 +50,163 @@ pub struct Host {
     pub memory_available: Bytes,
 }
 
-/// `Ok`, or the limit that says no. `memory_min` is the least memory a session can have; the
-/// request has been checked against it.
-pub fn admit(
-    limits: &Limits,
-    host: &Host,
-    memory_min: Bytes,
-    sessions: &[Taken],
-    wanted: &Wanted,
-) -> Result<(), Problem> {
-    let own: Vec<&Taken> = sessions.iter().filter(|t| t.owner == wanted.owner).collect();
-    places(limits, sessions.len(), own.len())?;
-    let first_and_least = own.is_empty() && wanted.cpus == 1 && wanted.memory <= memory_min;
-    if !first_and_least {
-        cpu_share(limits, host, &own, wanted)?;
-        memory_share(limits, host, &own, wanted)?;
-    }
-    whole_host(limits, host, sessions, wanted)
+/// What would be accepted at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Sessions that can still be started.
+    pub sessions: u32,
+    /// The most CPUs of the next one.
+    pub cpus: u32,
+    /// The most memory of the next one.
+    pub memory: Bytes,
+    /// Its longest lifetime; zero: no bound.
+    pub lifetime: Lifetime,
+    /// Why nothing at all can be started, where that is so; the amounts are zero then.
+    pub reason: Option<String>,
 }
 
-fn refused(message: String) -> Problem {
-    Problem::new(Word::LimitReached, message)
+/// All that a decision is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The limits of everybody.
+    pub limits: &'a Limits,
+    /// Those of the person who asks.
+    pub allowed: &'a Allowed,
+    /// The least memory a session can have.
+    pub memory_min: Bytes,
+    /// The host.
+    pub host: Host,
+    /// Everybody's sessions.
+    pub sessions: &'a [Taken],
+    /// Who asks; `None`: somebody without sessions.
+    pub owner: Option<&'a UserName>,
 }
 
-fn places(limits: &Limits, all: usize, own: usize) -> Result<(), Problem> {
-    let most = limits.service_max_session_nb_per_user;
-    if own >= most as usize {
-        return Err(refused(format!(
-            "You have {} already, and {most} is the most one person can have at a time (service_max_session_nb_per_user). Stop one to start another.",
-            count(own)
-        )));
+impl Wanted {
+    /// Brings the memory to what QEMU takes; refuses what no machine can have.
+    pub fn possible(self, least: Bytes) -> Result<Self, Problem> {
+        let Self { cpus, memory } = self;
+        let memory = Bytes(memory.0 / MEMORY_STEP * MEMORY_STEP);
+        if !(1..=CPUS_MAX).contains(&cpus) {
+            return Err(Problem::bad_request(format!("A session has 1 to {CPUS_MAX} CPUs; you asked for {cpus}.")));
+        }
+        if memory < least || memory > MEMORY_MAX {
+            return Err(Problem::bad_request(format!(
+                "A session has {least} to {MEMORY_MAX} of memory; you asked for {memory}."
+            )));
+        }
+        Ok(Self { cpus, memory })
     }
-    if all >= limits.service_max_session_nb as usize {
-        return Err(refused(format!(
-            "All {} places of this service are taken (service_max_session_nb). Try again when a session has ended.",
-            limits.service_max_session_nb
-        )));
-    }
-    Ok(())
 }
 
-fn count(n: usize) -> String {
-    if n == 1 { "1 session".to_owned() } else { format!("{n} sessions") }
-}
-
-fn cpu_share(limits: &Limits, host: &Host, own: &[&Taken], wanted: &Wanted) -> Result<(), Problem> {
-    let share = f64::from(host.cpus) * limits.service_max_cpu_fraction_nb_per_user;
-    // One CPU is the least there is: a share of less still means one.
-    let most = (share.floor() as u64).max(1);
-    let has: u64 = own.iter().map(|t| u64::from(t.cpus)).sum();
-    if has + u64::from(wanted.cpus) <= most {
-        return Ok(());
+impl Situation<'_> {
+    /// `Ok`, or the limit that says no and what would fit.
+    pub fn admit(&self, wanted: &Wanted) -> Result<(), Problem> {
+        self.places()?;
+        let (cpus, memory) = (u64::from(wanted.cpus), wanted.memory.0);
+        if let Some(left) = self.cpus().iter().find(|left| cpus > left.amount) {
+            return Err(left.refusal(cpus, 1));
+        }
+        if let Some(left) = self.memory().iter().find(|left| memory > left.amount) {
+            return Err(left.refusal(memory, self.least_memory()));
+        }
+        self.load()
     }
-    Err(refused(format!(
-        "One person's sessions can have {most} of this server's {} CPUs together (service_max_cpu_fraction_nb_per_user): you have {has} and asked for {} more.{}",
-        host.cpus,
-        wanted.cpus,
-        fitting(most.saturating_sub(has).to_string(), most > has, "CPU")
-    )))
-}
 
-fn memory_share(limits: &Limits, host: &Host, own: &[&Taken], wanted: &Wanted) -> Result<(), Problem> {
-    let most = (host.memory_total.0 as f64 * limits.service_max_mem_fraction_nb_per_user) as u64;
-    let has: u64 = own.iter().map(|t| t.memory.0).sum();
-    if has.saturating_add(wanted.memory.0) <= most {
-        return Ok(());
+    /// What would be admitted: up to this many CPUs together with up to this much memory.
+    pub fn offer(&self) -> Offer {
+        let reason = self.nothing_fits();
+        let most =
+            |lefts: &[Left]| lefts.iter().map(|left| left.amount).min().filter(|_| reason.is_none()).unwrap_or(0);
+        let places = self.own_places_left().min(self.places_left());
+        Offer {
+            sessions: if reason.is_none() { places } else { 0 },
+            cpus: most(&self.cpus()).min(CPUS_MAX.into()) as u32,
+            memory: Bytes(most(&self.memory()).min(MEMORY_MAX.0) / MEMORY_STEP * MEMORY_STEP),
+            lifetime: self.allowed.lifetime.most,
+            reason,
+        }
     }
-    let left = most.saturating_sub(has);
-    Err(refused(format!(
-        "One person's sessions can have {} of memory together (service_max_mem_fraction_nb_per_user): you have {} and asked for {} more.{}",
-        human(most),
-        human(has),
-        human(wanted.memory.0),
-        fitting(human(left), left >= 1 << 20, "memory")
-    )))
-}
 
-fn whole_host(limits: &Limits, host: &Host, sessions: &[Taken], wanted: &Wanted) -> Result<(), Problem> {
-    let given: u64 = sessions.iter().map(|t| u64::from(t.cpus)).sum();
-    let most = (f64::from(host.cpus) * limits.cpu_overcommit).floor() as u64;
-    if given + u64::from(wanted.cpus) > most {
-        return Err(refused(format!(
-            "{given} of the {most} virtual CPUs of this service are given out (cpu_overcommit), and you asked for {}.{}",
-            wanted.cpus,
-            fitting(most.saturating_sub(given).to_string(), most > given, "CPU")
-        )));
+    /// Why not even the least session would be admitted, where that is so.
+    fn nothing_fits(&self) -> Option<String> {
+        if let Err(problem) = self.allowed.any_machine().and_then(|()| self.places()) {
+            return Some(problem.message);
+        }
+        let cpus = self.cpus().into_iter().find(|left| left.amount < 1);
+        let short = cpus.or_else(|| self.memory().into_iter().find(|left| left.amount < self.least_memory()));
+        short.map(|left| left.exhausted()).or_else(|| self.load().err().map(|p| p.message))
     }
-    if host.load > limits.service_max_load {
-        return Err(refused(format!(
-            "The server is too busy just now: its load is {:.0} %, and nothing new starts above {:.0} % (service_max_load). Try again in a minute.",
-            host.load * 100.0,
-            limits.service_max_load * 100.0
-        )));
-    }
-    if wanted.memory > host.memory_available {
-        return Err(refused(format!(
-            "The server has {} of memory free, and you asked for {}. Ask for less, or try again later.",
-            human(host.memory_available.0),
-            human(wanted.memory.0)
-        )));
-    }
-    Ok(())
-}
 
-fn fitting(amount: String, any: bool, what: &str) -> String {
-    if any { format!(" {amount} {what} would fit.") } else { String::new() }
-}
+    /// The least a session can ask for.
+    fn least_memory(&self) -> u64 {
+        self.memory_min.0.div_ceil(MEMORY_STEP) * MEMORY_STEP
+    }
 
-/// Bytes rounded down for a sentence, as `1.5 GiB` or `512 MiB`.
-fn human(bytes: u64) -> String {
-    if bytes >= 1 << 30 {
-        format!("{:.1} GiB", (bytes * 10 / (1 << 30)) as f64 / 10.0)
-    } else {
-        format!("{} MiB", bytes >> 20)
+    fn own(&self) -> impl Iterator<Item = &Taken> {
+        self.sessions.iter().filter(|taken| Some(&taken.owner) == self.owner)
+    }
+
+    fn own_places_left(&self) -> u32 {
+        self.allowed.sessions.most.saturating_sub(self.own().count() as u32)
+    }
+
+    fn places_left(&self) -> u32 {
+        self.limits.service_max_session_nb.saturating_sub(self.sessions.len() as u32)
+    }
+
+    fn places(&self) -> Result<(), Problem> {
+        if self.own_places_left() == 0 {
+            return Err(sentence::own_places(&self.allowed.sessions, self.own().count()));
+        }
+        if self.places_left() == 0 {
+            return Err(sentence::all_places(self.limits.service_max_session_nb));
+        }
+        Ok(())
+    }
+
+    /// What is left of CPUs, by the person's limit and by the host's.
+    fn cpus(&self) -> [Left; 2] {
+        let sum = |all: &mut dyn Iterator<Item = &Taken>| all.map(|t| u64::from(t.cpus)).sum();
+        let (has, given) = (sum(&mut self.own()), sum(&mut self.sessions.iter()));
+        let own = match &self.allowed.cpus {
+            Some(bound) => Left::own(Unit::Cpus, bound.most.into(), has, &bound.key),
+            None => {
+                let share = f64::from(self.host.cpus) * self.limits.service_max_cpu_fraction_nb_per_user;
+                // One CPU is the least there is: a share of less still means one.
+                Left::share(
+                    Unit::Cpus,
+                    (share.floor() as u64).max(1),
+                    has,
+                    "limits.service_max_cpu_fraction_nb_per_user",
+                )
+            }
+        };
+        [own, Left::virtual_cpus((f64::from(self.host.cpus) * self.limits.cpu_overcommit).floor() as u64, given)]
+    }
+
+    /// What is left of memory, by the person's limit and by the host's.
+    fn memory(&self) -> [Left; 2] {
+        let has: u64 = self.own().map(|t| t.memory.0).sum();
+        let own = match &self.allowed.memory {
+            Some(bound) => Left::own(Unit::Memory, bound.most.0, has, &bound.key),
+            None => {
+                let share = self.host.memory_total.0 as f64 * self.limits.service_max_mem_fraction_nb_per_user;
+                let first = if self.own().next().is_none() { self.least_memory() } else { 0 };
+                Left::share(Unit::Memory, (share as u64).max(first), has, "limits.service_max_mem_fraction_nb_per_user")
+            }
+        };
+        [own, Left::free_memory(self.host.memory_available.0)]
+    }
+
+    fn load(&self) -> Result<(), Problem> {
+        if self.host.load > self.limits.service_max_load {
+            return Err(sentence::busy(self.host.load, self.limits.service_max_load));
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GIB: u64 = 1 << 30;
-    const LEAST: Bytes = Bytes(128 << 20);
-
-    fn host() -> Host {
-        Host { cpus: 2, load: 0.1, memory_total: Bytes(8 * GIB), memory_available: Bytes(6 * GIB) }
-    }
-
-    fn wanted(owner: &str, cpus: u32, memory: u64) -> Wanted {
-        Wanted { owner: owner.parse().unwrap(), cpus, memory: Bytes(memory) }
-    }
-
-    fn taken(owner: &str, cpus: u32, memory: u64) -> Taken {
-        Taken { owner: owner.parse().unwrap(), cpus, memory: Bytes(memory) }
-    }
-
-    fn refusal(limits: &Limits, host: &Host, sessions: &[Taken], wanted: &Wanted) -> String {
-        let problem = admit(limits, host, LEAST, sessions, wanted).unwrap_err();
-        assert_eq!(problem.word, Word::LimitReached);
-        problem.message
-    }
-
-    #[test]
-    fn the_defaults_on_two_cores_admit_a_first_session_and_refuse_the_second() {
-        let limits = Limits::default();
-        assert!(admit(&limits, &host(), LEAST, &[], &wanted("alice", 1, GIB)).is_ok());
-        let one = [taken("alice", 1, GIB)];
-        assert!(refusal(&limits, &host(), &one, &wanted("alice", 1, GIB)).contains("service_max_cpu_fraction"));
-        assert!(admit(&limits, &host(), LEAST, &one, &wanted("bob", 1, GIB)).is_ok());
-    }
-
-    #[test]
-    fn a_first_least_session_fits_every_share() {
-        let limits = Limits {
-            service_max_cpu_fraction_nb_per_user: 0.0,
-            service_max_mem_fraction_nb_per_user: 0.0,
-            ..Limits::default()
-        };
-        assert!(admit(&limits, &host(), LEAST, &[], &wanted("alice", 1, LEAST.0)).is_ok());
-        refusal(&limits, &host(), &[], &wanted("alice", 1, LEAST.0 + (1 << 20)));
-        refusal(&limits, &host(), &[], &wanted("alice", 2, LEAST.0));
-    }
-
-    #[test]
-    fn the_last_place_is_the_last() {
-        let limits = Limits { service_max_session_nb: 2, ..Limits::default() };
-        let two = [taken("a", 1, GIB), taken("b", 1, GIB)];
-        assert!(admit(&limits, &host(), LEAST, &two[..1], &wanted("c", 1, GIB)).is_ok());
-        assert!(refusal(&limits, &host(), &two, &wanted("c", 1, GIB)).contains("All 2 places"));
-    }
-
-    #[test]
-    fn owners_are_compared_whole() {
-        let limits = Limits { service_max_session_nb_per_user: 1, ..Limits::default() };
-        assert!(admit(&limits, &host(), LEAST, &[taken("al", 1, GIB)], &wanted("alice", 1, GIB)).is_ok());
-    }
-
-    #[test]
-    fn cpus_given_out_stop_at_the_overcommit() {
-        let limits = Limits { cpu_overcommit: 1.0, service_max_cpu_fraction_nb_per_user: 1.0, ..Limits::default() };
-        let one = [taken("bob", 1, GIB)];
-        assert!(admit(&limits, &host(), LEAST, &one, &wanted("alice", 1, GIB)).is_ok());
-        assert!(refusal(&limits, &host(), &one, &wanted("alice", 2, GIB)).contains("1 CPU would fit"));
-    }
-
-    #[test]
-    fn a_busy_host_and_a_full_one_say_so() {
-        let limits = Limits { service_max_mem_fraction_nb_per_user: 1.0, ..Limits::default() };
-        let busy = Host { load: 0.9, ..host() };
-        assert!(refusal(&limits, &busy, &[], &wanted("alice", 1, GIB)).contains("90 %"));
-        assert!(refusal(&limits, &host(), &[], &wanted("alice", 1, 7 * GIB)).contains("6.0 GiB of memory free"));
-    }
-
-    #[test]
-    fn enormous_requests_do_not_overflow() {
-        refusal(&Limits::default(), &host(), &[taken("alice", 1, GIB)], &wanted("alice", u32::MAX, u64::MAX));
-    }
-}
+#[path = "admission_tests.rs"]
+mod tests;

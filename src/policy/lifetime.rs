@@ -1,58 +1,128 @@
-//! When a session ends, and how far that can be moved.
+//! When a session ends, and how far that can be moved. Zero stands for "never".
 
+use super::allowed::Bound;
+use super::sentence::limit;
 use crate::model::{Lifetime, Problem};
 
-/// The end and the latest possible end of a session made at `now`; zero stands for "never".
-pub fn initial(now: u64, wanted: Lifetime, most: Lifetime) -> Result<(u64, u64), Problem> {
-    if most.0 != 0 && (wanted.0 == 0 || wanted.0 > most.0) {
-        return Err(Problem::bad_request(format!("A session can live for {most} at most (snapshot_lifetime).")));
+/// When a session began and ends, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Its start.
+    pub created_at: u64,
+    /// Its end.
+    pub expires_at: u64,
+    /// The latest end, decided when it was started; its unit cannot live longer.
+    pub latest: u64,
+}
+
+/// The end and the latest possible end of a session made at `now`.
+pub fn initial(now: u64, wanted: Lifetime, bound: &Bound<Lifetime>) -> Result<(u64, u64), Problem> {
+    let Bound { most, key } = bound;
+    if most.0 != 0 && (wanted.0 == 0 || wanted > *most) {
+        let asked = if wanted.0 == 0 { "a session without end".to_owned() } else { wanted.to_string() };
+        return Err(limit(format!(
+            "Your sessions can live for {most} ({key}): you asked for {asked}; {most} would fit."
+        )));
     }
     let end = |life: Lifetime| {
         if life.0 == 0 { Some(0) } else { now.checked_add(life.0) }
     };
-    match (end(wanted), end(most)) {
-        (Some(expires), Some(cap)) => Ok((expires, cap)),
+    match (end(wanted), end(*most)) {
+        (Some(expires), Some(latest)) => Ok((expires, latest)),
         _ => Err(Problem::bad_request("That lifetime is too long.")),
     }
 }
 
-/// The end after an extension by so many seconds, or why it cannot be.
-pub fn extended(expires_at: u64, cap: u64, seconds: u64) -> Result<u64, Problem> {
-    if expires_at == 0 {
+/// The end after an extension by so many seconds, or why it cannot be. `bound` is the limit in force now
+/// for whose session it is, where that is known.
+pub fn extended(span: Span, bound: Option<&Bound<Lifetime>>, seconds: u64) -> Result<u64, Problem> {
+    if span.expires_at == 0 {
         return Err(Problem::bad_request("This session has no end, so there is nothing to extend."));
     }
     if seconds == 0 {
         return Err(Problem::bad_request("Extending takes a time of a second or more, such as 2h."));
     }
-    let moved = expires_at.checked_add(seconds).filter(|t| cap == 0 || *t <= cap);
-    moved.ok_or_else(|| {
-        let left = Lifetime(cap.saturating_sub(expires_at));
-        Problem::new(
-            crate::model::Word::LimitReached,
-            format!("This session cannot be extended by that much (snapshot_lifetime): {left} more is the most."),
-        )
-    })
+    let now = bound.filter(|bound| bound.most.0 != 0);
+    let allowed = now.map_or(u64::MAX, |bound| span.created_at.saturating_add(bound.most.0));
+    let possible = if span.latest == 0 { u64::MAX } else { span.latest };
+    match span.expires_at.checked_add(seconds) {
+        Some(end) if end <= allowed.min(possible) => Ok(end),
+        None => Err(Problem::bad_request("That lifetime is too long.")),
+        Some(_) => {
+            let fact = match now.filter(|_| allowed <= possible) {
+                Some(Bound { most, key }) => format!("Your sessions can live for {most} ({key})"),
+                None => format!(
+                    "This session can live for {}, as the limits were when it started (session.snapshot_lifetime, or \
+                     'lifetime' of its owner's own)",
+                    Lifetime(possible.saturating_sub(span.created_at))
+                ),
+            };
+            Err(limit(format!(
+                "{fact}: you asked for {} more; {}.",
+                Lifetime(seconds),
+                fitting(allowed.min(possible), span)
+            )))
+        }
+    }
+}
+
+fn fitting(latest: u64, span: Span) -> String {
+    match latest.saturating_sub(span.expires_at) {
+        0 => "nothing more would fit".to_owned(),
+        left => format!("{} would fit", Lifetime(left)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Word;
 
-    #[test]
-    fn a_lifetime_stays_within_the_bound() {
-        assert_eq!(initial(100, Lifetime(10), Lifetime(50)).unwrap(), (110, 150));
-        assert!(initial(100, Lifetime(51), Lifetime(50)).is_err());
-        assert!(initial(100, Lifetime(0), Lifetime(50)).is_err());
-        assert_eq!(initial(100, Lifetime(0), Lifetime(0)).unwrap(), (0, 0));
-        assert!(initial(100, Lifetime(u64::MAX), Lifetime(0)).is_err());
+    fn bound(most: u64) -> Bound<Lifetime> {
+        Bound { most: Lifetime(most), key: "limits.user.alice.lifetime".into() }
     }
 
     #[test]
-    fn an_extension_stays_within_the_bound() {
-        assert_eq!(extended(110, 150, 40).unwrap(), 150);
-        assert!(extended(110, 150, 41).unwrap_err().message.contains("40s more"));
-        assert_eq!(extended(110, 0, 1 << 40).unwrap(), 110 + (1 << 40));
-        assert!(extended(110, 0, u64::MAX).is_err());
-        assert!(extended(0, 0, 10).is_err());
+    fn a_lifetime_stays_within_the_bound() {
+        assert_eq!(initial(100, Lifetime(10), &bound(50)).unwrap(), (110, 150));
+        for wanted in [51, 0] {
+            let refusal = initial(100, Lifetime(wanted), &bound(50)).unwrap_err();
+            assert_eq!(refusal.word, Word::LimitReached);
+            assert!(
+                refusal.message.contains("(limits.user.alice.lifetime)") && refusal.message.ends_with("50s would fit.")
+            );
+        }
+        assert_eq!(initial(100, Lifetime(0), &bound(0)).unwrap(), (0, 0));
+        assert!(initial(100, Lifetime(u64::MAX), &bound(0)).is_err());
+    }
+
+    fn span(expires_at: u64, latest: u64) -> Span {
+        Span { created_at: 100, expires_at, latest }
+    }
+
+    #[test]
+    fn an_extension_stays_within_what_was_decided_at_the_start() {
+        assert_eq!(extended(span(110, 150), None, 40).unwrap(), 150);
+        let refusal = extended(span(110, 150), None, 41).unwrap_err().message;
+        assert!(refusal.contains("snapshot_lifetime") && refusal.ends_with("you asked for 41s more; 40s would fit."));
+        assert_eq!(extended(span(110, 0), None, 1 << 40).unwrap(), 110 + (1 << 40));
+        assert!(extended(span(110, 0), None, u64::MAX).is_err());
+        assert!(extended(span(0, 0), None, 10).is_err());
+    }
+
+    #[test]
+    fn a_limit_lowered_since_holds_and_one_raised_does_not_help() {
+        assert_eq!(extended(span(110, 150), Some(&bound(30)), 20).unwrap(), 130);
+        let refusal = extended(span(110, 150), Some(&bound(30)), 21).unwrap_err().message;
+        assert_eq!(
+            refusal,
+            "Your sessions can live for 30s (limits.user.alice.lifetime): you asked for 21s more; 20s would fit."
+        );
+        let refusal = extended(span(110, 150), Some(&bound(5)), 1).unwrap_err().message;
+        assert!(refusal.ends_with("nothing more would fit."), "{refusal}");
+        for raised in [bound(500), bound(0)] {
+            assert_eq!(extended(span(110, 150), Some(&raised), 40).unwrap(), 150);
+            assert!(extended(span(110, 150), Some(&raised), 41).unwrap_err().message.contains("when it started"));
+        }
     }
 }

@@ -2,10 +2,13 @@
 
 mod admin;
 mod admission;
+mod allowed;
 mod ending;
 mod lifetime;
+mod sentence;
 
 pub use admin::is_admin;
-pub use admission::{Host, Taken, Wanted, admit};
+pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted};
+pub use allowed::{Allowed, Bound};
 pub use ending::{Asked, Ending, Outcome, explain};
-pub use lifetime::{extended, initial};
+pub use lifetime::{Span, extended, initial};

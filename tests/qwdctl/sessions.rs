@@ -161,7 +161,8 @@ fn version_config_and_completion_need_nobody() {
 fn config_shows_all_settings_with_their_origin() {
     let bed = Bed::without_launcher();
     bed.root.write("etc/qemu-web-desktop/config.toml", "[page]\nterms = \"Be kind.\"\n\n[session]\ncpus = 2\n");
-    let more = "[download]\nservice_proxy = \"http://me:secret@proxy:3128\"\n";
+    let more = "[download]\nservice_proxy = \"http://me:secret@proxy:3128\"\n\
+                [limits.user.\"alice@example.org\"]\nmachines = [\"slax.iso\"]\n";
     bed.root.write("etc/qemu-web-desktop/config.d/site.toml", more);
     let shown = bed.good("config").out;
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/qwdctl/config.golden");

@@ -1,9 +1,9 @@
 //! Offers and limits that contradict each other, or the server: pure.
 
 use super::Findings;
-use crate::config::{Catalogue, Settings};
+use crate::config::{Catalogue, Settings, Whose};
 use crate::model::{Bytes, Lifetime};
-use crate::policy::{Host, Wanted, admit};
+use crate::policy::{Allowed, Host, Situation, Wanted};
 
 /// What is offered but can never be had, were the server empty and idle.
 pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Catalogue, host: &Host) {
@@ -26,15 +26,22 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
         found.warn(never_fits("session.cpus and session.memory", &wanted, host));
     }
     lifetimes(found, settings);
+    allowed_machines(found, settings, catalogue);
     if let Some(name) = settings.page.machine.as_ref().filter(|name| catalogue.get(name).is_none()) {
         found.warn(format!("page.machine is '{name}', which is no machine: 'qwdctl machines' lists those there are."));
     }
 }
 
 fn admitted(settings: &Settings, host: &Host, cpus: u32, memory: Bytes) -> bool {
-    let owner = "anybody".parse().expect("a plain name is a user's name");
-    let empty = Host { load: 0.0, memory_available: host.memory_total, ..*host };
-    admit(&settings.limits, &empty, settings.session.memory_min, &[], &Wanted { owner, cpus, memory }).is_ok()
+    let situation = Situation {
+        limits: &settings.limits,
+        allowed: &Allowed::anybody(settings),
+        memory_min: settings.session.memory_min,
+        host: Host { load: 0.0, memory_available: host.memory_total, ..*host },
+        sessions: &[],
+        owner: None,
+    };
+    situation.admit(&Wanted { cpus, memory }).is_ok()
 }
 
 fn never_fits(key: &str, what: &str, host: &Host) -> String {
@@ -44,6 +51,18 @@ fn never_fits(key: &str, what: &str, host: &Host) -> String {
         host.cpus,
         host.memory_total.0 >> 20
     )
+}
+
+/// Machines that entries of people and groups name, and that there are not.
+fn allowed_machines(found: &mut Findings, settings: &Settings, catalogue: &Catalogue) {
+    let users = settings.limits.users.iter().map(|(name, entry)| (Whose::User, name.as_str(), entry));
+    let groups = settings.limits.groups.iter().map(|(name, entry)| (Whose::Group, name.as_str(), entry));
+    for (whose, name, entry) in users.chain(groups) {
+        for machine in entry.machines.iter().flatten().filter(|machine| catalogue.get(machine).is_none()) {
+            let key = whose.key(name, "machines");
+            found.warn(format!("{key} has '{machine}', which is no machine: 'qwdctl machines' lists those there are."));
+        }
+    }
 }
 
 fn lifetimes(found: &mut Findings, settings: &Settings) {
@@ -64,6 +83,7 @@ fn lifetimes(found: &mut Findings, settings: &Settings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Allowance;
 
     fn found(cpus: u32, gib: u64, change: impl FnOnce(&mut Settings)) -> Vec<String> {
         let mut settings = Settings::default();
@@ -103,5 +123,10 @@ mod tests {
         let all = found(16, 64, |s| s.session.lifetime_max = Lifetime(86_400));
         assert!(all[0].contains("(2d, 3d)") && all[0].contains("allows (1d)"), "{all:?}");
         assert!(found(16, 64, |s| s.page.machine = "x.iso".parse().ok())[0].contains("'x.iso', which is no machine"));
+        let all = found(16, 64, |s| {
+            let machines = Some(vec!["x.iso".parse().unwrap()]);
+            s.limits.groups.insert("students".into(), Allowance { machines, ..Allowance::default() });
+        });
+        assert!(all.len() == 1 && all[0].starts_with("limits.group.students.machines has 'x.iso'"), "{all:?}");
     }
 }
