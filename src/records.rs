@@ -30,6 +30,18 @@ pub struct ShareRecord {
     pub created_at: u64,
     /// Seconds since 1970; zero: as long as the session.
     pub expires_at: u64,
+    /// Good for one browser. (Records of the first version lack this and what follows.)
+    #[serde(default)]
+    pub once: bool,
+    /// SHA-256 of the link's own secret, once a browser has used it up and has another.
+    #[serde(default)]
+    pub spent_sha256: Option<String>,
+    /// When the first came by it, in seconds since 1970; zero: nobody yet.
+    #[serde(default)]
+    pub used_at: u64,
+    /// Who that was, as signed in; empty: somebody who is not.
+    #[serde(default)]
+    pub used_by: String,
 }
 
 /// A session that exists.
@@ -303,6 +315,20 @@ pub(crate) mod tests {
         assert!(!store.update(&id, &record(ID, "alice")).unwrap());
         store.ask(&id, &Asked::Expiry).unwrap();
         assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_record_of_the_first_version_is_read() {
+        let (root, store) = store("first");
+        let id: SessionId = ID.parse().unwrap();
+        let mut old = serde_json::to_value(record(ID, "alice")).unwrap();
+        old["shares"] = serde_json::json!([
+            {"id": "s1", "role": "view", "secret_sha256": "00", "created_at": 5, "expires_at": 0}
+        ]);
+        fs::write(store.folder().join(format!("{ID}.json")), old.to_string()).unwrap();
+        let share = &store.read(&id).unwrap().shares[0];
+        assert_eq!((share.id.as_str(), share.once, share.used_at), ("s1", false, 0));
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -1,5 +1,7 @@
 // What the page asks of the portal.
 
+import * as link from './screen-link.js';
+
 const page = document.documentElement.dataset;
 
 /** A request that did not succeed. `status` 0: nobody answered. */
@@ -37,25 +39,31 @@ async function call(method, path, body) {
   return data;
 }
 
-/** The session, as the API shows it to its owner. */
-export function session() {
-  return call('GET', `sessions/${encodeURIComponent(page.session)}`);
-}
-
 /** Whether this page came from a share link. */
 export const isGuest = page.session === '';
 
-/** A fresh ticket: `{ticket, role}`, for a guest with `machine`. */
-export async function ticket() {
-  if (!isGuest) {
-    const answer = await call('POST', `sessions/${encodeURIComponent(page.session)}/tickets`, { role: page.role });
-    return { ticket: answer.ticket, role: page.role };
-  }
-  // A fragment never travels; this is the one place that reads it.
-  const secret = location.hash.slice(1);
-  if (!secret) {
+function secret() {
+  if (!link.secret()) {
     throw new Refused(403, 'bad_ticket', 'This link is not complete: copy it whole, with all that stands after the #.');
   }
-  const answer = await call('POST', 'join', { secret });
-  return { ticket: answer.ticket, role: answer.role, machine: answer.session?.machine ?? answer.machine };
+  return link.secret();
+}
+
+/** The session, as the API shows it to its owner or to the holder of a link. */
+export async function session() {
+  if (isGuest) {
+    return (await call('POST', 'look', { secret: secret() })).session;
+  }
+  return call('GET', `sessions/${encodeURIComponent(page.session)}`);
+}
+
+/** A fresh ticket: `{ticket, role}`, for a guest with the `session`. */
+export async function ticket() {
+  if (isGuest) {
+    const answer = await call('POST', 'join', { secret: secret() });
+    link.replace(answer.secret);
+    return answer;
+  }
+  const answer = await call('POST', `sessions/${encodeURIComponent(page.session)}/tickets`, { role: page.role });
+  return { ticket: answer.ticket, role: page.role };
 }

@@ -1,10 +1,10 @@
 //! The launcher's methods, as a proxy for those who call it.
 
-use super::types::{Asker, Grant, Machine, NewSession, Session, Share, Status};
+use super::types::{Asker, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
 use zbus::zvariant::OwnedFd;
 
-/// Who may call what: root everything; the portal's user all but `Redeem`, `Recheck`, `Examine` and
-/// `Sweep`; the display's user `Redeem` and `Recheck` only; members of `qwd-users` what the portal
+/// Who may call what: root everything; the portal's user all but `Redeem`, `Report`, `Examine` and
+/// `Sweep`; the display's user `Redeem` and `Report` only; members of `qwd-users` what the portal
 /// may, for sessions of their own.
 #[zbus::proxy(
     interface = "org.qemuwebdesktop.Launcher1",
@@ -30,20 +30,26 @@ pub trait Launcher {
     fn stop_all(&self, asker: Asker) -> zbus::Result<u32>;
     /// Moves the end so many seconds further away.
     fn extend(&self, asker: Asker, id: &str, seconds: u64) -> zbus::Result<Session>;
-    /// Makes a share link's right and secret; `seconds` of zero: as long as the session.
-    fn share(&self, asker: Asker, id: &str, role: &str, seconds: u64) -> zbus::Result<(Share, String)>;
+    /// Makes a share link's right and secret.
+    fn share(&self, asker: Asker, id: &str, wanted: NewShare) -> zbus::Result<(Share, String)>;
     /// The shares of a session.
     fn shares(&self, asker: Asker, id: &str) -> zbus::Result<Vec<Share>>;
     /// Takes a share back, and closes the screens that came from it.
     fn unshare(&self, asker: Asker, id: &str, share: &str) -> zbus::Result<()>;
+    /// Who has the session on the screen.
+    fn viewers(&self, asker: Asker, id: &str) -> zbus::Result<Vec<Viewer>>;
     /// A ticket for the asker's own session: good once, for 15 seconds.
     fn ticket(&self, asker: Asker, id: &str, role: &str) -> zbus::Result<String>;
-    /// A ticket for the holder of a share link's secret.
-    fn join(&self, secret: &str) -> zbus::Result<(Session, String, String)>;
+    /// A ticket for the holder of a share link's secret; the asker's name may be empty.
+    fn join(&self, asker: Asker, secret: &str) -> zbus::Result<Joined>;
+    /// The session that the holder of a share link's secret may see.
+    fn look(&self, secret: &str) -> zbus::Result<Session>;
     /// Turns a ticket into one end of a stream that speaks RFB.
     fn redeem(&self, ticket: &str) -> zbus::Result<(OwnedFd, Grant)>;
-    /// Of these (session, share) pairs, those whose screens must be closed.
-    fn recheck(&self, shown: Vec<(String, String)>) -> zbus::Result<Vec<(String, String)>>;
+    /// Everybody whom the calling display shows a screen. Answers with the (session, share) pairs
+    /// whose screens must be closed. A launcher that is not there has nobody to tell.
+    #[zbus(no_autostart)]
+    fn report(&self, viewers: Vec<Viewer>) -> zbus::Result<Vec<(String, String)>>;
     /// The catalogue.
     fn machines(&self, asker: Asker) -> zbus::Result<Vec<Machine>>;
     /// Looks into a machine's image by an unprivileged process, and remembers what it found.

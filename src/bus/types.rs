@@ -72,8 +72,19 @@ pub struct Machine {
     pub image_bytes: u64,
 }
 
+/// What a new link is to allow.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
+pub struct NewShare {
+    /// `control` or `view`.
+    pub role: String,
+    /// How long it is good; zero: as long as the session.
+    pub seconds: u64,
+    /// Good for one browser: whoever comes first.
+    pub once: bool,
+}
+
 /// A right to obtain tickets, without its secret.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Share {
     /// Names the share among those of its session.
     pub id: String,
@@ -83,10 +94,31 @@ pub struct Share {
     pub created_at: u64,
     /// Seconds since 1970; zero: as long as the session.
     pub expires_at: u64,
+    /// Good for one browser.
+    pub once: bool,
+    /// Somebody has come by it; where it is for one browser, nobody else can.
+    pub used: bool,
+    /// When the first did, in seconds since 1970; zero: nobody yet.
+    pub used_at: u64,
+    /// Who the first was, as signed in; empty: somebody who is not.
+    pub used_by: String,
+}
+
+/// What the holder of a link gets.
+#[derive(Clone, Debug, Deserialize, Serialize, Type)]
+pub struct Joined {
+    /// The session they are let see.
+    pub session: Session,
+    /// `control` or `view`.
+    pub role: String,
+    /// For the display, at once.
+    pub ticket: String,
+    /// What to come with the next time: another one than before where the link is for one browser.
+    pub secret: String,
 }
 
 /// What a redeemed ticket allows, for the display.
-#[derive(Clone, Debug, Deserialize, Serialize, Type)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
 pub struct Grant {
     /// The session on the screen.
     pub session: String,
@@ -98,6 +130,27 @@ pub struct Grant {
     pub role: String,
     /// The share it came from; empty for the owner's own.
     pub share: String,
+    /// Whom the ticket was given to, as signed in; empty: somebody who is not.
+    pub name: String,
+    /// When the right ends, in seconds since 1970; zero: with the session.
+    pub until: u64,
+}
+
+/// Somebody who has a session on the screen.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
+pub struct Viewer {
+    /// The session.
+    pub session: String,
+    /// The share they came by; empty: the owner's own right.
+    pub share: String,
+    /// Who they are, as signed in; empty: somebody who is not.
+    pub name: String,
+    /// `control` or `view`.
+    pub role: String,
+    /// The address they come from, as Apache saw it; empty: not known.
+    pub address: String,
+    /// Seconds since 1970.
+    pub since: u64,
 }
 
 /// The service in figures.

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
+use crate::bus::NewShare;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
 use std::path::PathBuf;
@@ -111,21 +112,25 @@ pub(super) struct Share {
     /// The link lets others look only.
     #[arg(long)]
     pub(super) view: bool,
+    /// The link is good for one browser: whoever comes first.
+    #[arg(long)]
+    pub(super) once: bool,
     /// How long the link is good for; else as long as the session.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) lifetime: Option<Lifetime>,
-    /// List the session's links.
-    #[arg(long, conflicts_with_all = ["view", "lifetime", "revoke"])]
+    /// List the session's links, and who has it on the screen.
+    #[arg(long, conflicts_with_all = ["view", "once", "lifetime", "revoke"])]
     pub(super) list: bool,
     /// Take a link back, and close the screens that came from it.
-    #[arg(long, value_name = "SHARE", conflicts_with_all = ["view", "lifetime"])]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["view", "once", "lifetime"])]
     pub(super) revoke: Option<String>,
 }
 
 impl Share {
     /// What the link is to allow.
-    pub(super) fn role(&self) -> Role {
-        if self.view { Role::View } else { Role::Control }
+    pub(super) fn record(&self) -> NewShare {
+        let role = if self.view { Role::View } else { Role::Control }.to_string();
+        NewShare { role, seconds: self.lifetime.map_or(0, |l| l.0), once: self.once }
     }
 }
 
@@ -193,6 +198,7 @@ mod tests {
             "qwdctl stop",
             "qwdctl stop abc --all",
             "qwdctl share abc --list --view",
+            "qwdctl share abc --list --once",
             "qwdctl share abc --revoke x --list",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");
@@ -205,7 +211,7 @@ mod tests {
             "qwdctl --json list",
             "qwdctl list --all --json",
             "qwdctl start slax.iso --cpus 2 --memory 2G --lifetime 4h --owner alice --force --share --no-wait",
-            "qwdctl share abc --view --lifetime 2h",
+            "qwdctl share abc --view --once --lifetime 2h",
             "qwdctl share abc --revoke 1",
             "qwdctl stop abc def",
             "qwdctl stop --all",

@@ -2,8 +2,8 @@
 
 use super::args::{Args, List, Start};
 use super::client::{Client, checked, is_root};
-use super::{out, site};
-use crate::bus::{Asker, NewSession, Session};
+use super::{out, shares, site};
+use crate::bus::{Asker, NewSession, NewShare, Session, Viewer, problem_of};
 use crate::model::{Lifetime, MachineName, Problem, Role, Word};
 use serde::Serialize;
 
@@ -15,11 +15,14 @@ pub(super) struct Shown {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     share_url: Option<String>,
+    /// Who has it on the screen, where one session is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewers: Option<Vec<Viewer>>,
 }
 
 impl Shown {
     pub(super) fn new(session: Session, base: &str) -> Self {
-        Self { url: site::session(base, &session.id), session, share_url: None }
+        Self { url: site::session(base, &session.id), session, share_url: None, viewers: None }
     }
 }
 
@@ -34,7 +37,11 @@ pub(super) fn start(args: &Args, wanted: &Start) -> Result<(), Problem> {
     let mut shown = Shown::new(session, &base);
     if wanted.share {
         let id = &shown.session.id;
-        let (_, secret) = client.launcher.share(client.asker.clone(), id, Role::Control.as_str(), 0)?;
+        let (_, secret) = client.launcher.share(
+            client.asker.clone(),
+            id,
+            NewShare { role: Role::Control.to_string(), ..NewShare::default() },
+        )?;
         shown.share_url = Some(site::join(&base, &secret));
     }
     if args.json {
@@ -121,8 +128,9 @@ fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
 
 /// Shows one session.
 pub(super) fn show(args: &Args, id: &str) -> Result<(), Problem> {
-    let session = Client::connect()?.get(id)?;
-    tell(args, session)
+    let client = Client::connect()?;
+    let session = client.get(id)?;
+    tell(args, &client, session)
 }
 
 /// Moves a session's end away, and shows the session.
@@ -130,11 +138,19 @@ pub(super) fn extend(args: &Args, id: &str, time: Lifetime) -> Result<(), Proble
     let id = checked(id)?;
     let client = Client::connect()?;
     let session = client.launcher.extend(client.asker.clone(), id, time.0)?;
-    tell(args, session)
+    tell(args, &client, session)
 }
 
-fn tell(args: &Args, session: Session) -> Result<(), Problem> {
-    let shown = Shown::new(session, &site::base(&args.root));
+fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
+    let mut shown = Shown::new(session, &site::base(&args.root));
+    shown.viewers = Some(match client.launcher.viewers(client.asker.clone(), &shown.session.id) {
+        Ok(viewers) => viewers,
+        Err(error) => match problem_of(&error) {
+            // It has ended.
+            problem if problem.word == Word::NoSuchSession => Vec::new(),
+            problem => return Err(problem),
+        },
+    });
     if args.json { out::json(&shown) } else { out::bytes(out::pairs(&details(&shown, out::now())).as_bytes()) }
 }
 
@@ -155,6 +171,7 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
         ("Extendable to", out::left(s.extendable_until, now)),
         ("URL", shown.url.clone()),
     ];
+    rows.extend(shown.viewers.iter().flatten().map(|viewer| ("On the screen", shares::viewer(viewer, now))));
     rows.extend(s.notes.iter().map(|note| ("Note", note.clone())));
     rows
 }

@@ -1,9 +1,9 @@
-//! `share`: links with which others reach a session's screen.
+//! `share`: links with which others reach a session's screen, and who is there.
 
 use super::args::{Args, Share as Wanted};
 use super::client::{Client, checked};
 use super::{out, site};
-use crate::bus::Share;
+use crate::bus::{Share, Viewer};
 use crate::model::Problem;
 use serde::Serialize;
 
@@ -24,8 +24,7 @@ pub(super) fn share(args: &Args, wanted: &Wanted) -> Result<(), Problem> {
     if wanted.list {
         return list(args, &client, id);
     }
-    let seconds = wanted.lifetime.map_or(0, |l| l.0);
-    let (share, secret) = client.launcher.share(client.asker.clone(), id, wanted.role().as_str(), seconds)?;
+    let (share, secret) = client.launcher.share(client.asker.clone(), id, wanted.record())?;
     let url = site::join(&site::base(&args.root), &secret);
     if args.json { out::json(&Made { share, url }) } else { out::line(&url) }
 }
@@ -37,16 +36,77 @@ fn revoke(args: &Args, client: &Client, id: &str, share: &str) -> Result<(), Pro
 
 fn list(args: &Args, client: &Client, id: &str) -> Result<(), Problem> {
     let shares = client.launcher.shares(client.asker.clone(), id)?;
+    let viewers = client.launcher.viewers(client.asker.clone(), id)?;
     if args.json {
-        return out::json(&shares);
-    }
-    if shares.is_empty() {
-        return out::line("The session is not shared.");
+        return out::json(&serde_json::json!({ "shares": shares, "viewers": viewers }));
     }
     let now = out::now();
-    // A share without an end of its own ends with its session.
-    let left = |s: &Share| if s.expires_at == 0 { "with the session".to_owned() } else { out::left(s.expires_at, now) };
-    let row = |s: &Share| vec![s.id.clone(), s.role.clone(), out::span(now.saturating_sub(s.created_at)), left(s)];
+    let links = match shares.as_slice() {
+        [] => "The session is not shared.\n".to_owned(),
+        shares => links(shares, now, out::width()),
+    };
+    let there = match viewers.as_slice() {
+        [] => "Nobody has it on the screen.\n".to_owned(),
+        viewers => people(viewers, now, out::width()),
+    };
+    out::bytes(format!("{links}\n{there}").as_bytes())
+}
+
+fn links(shares: &[Share], now: u64, width: Option<usize>) -> String {
+    let row = |s: &Share| {
+        // A share without an end of its own ends with its session.
+        let left = if s.expires_at == 0 { "with the session".to_owned() } else { out::left(s.expires_at, now) };
+        let good = if s.once { "one browser" } else { "anybody" };
+        let used = match s.used {
+            false => "no".to_owned(),
+            true => format!("by {}, {} ago", who(&s.used_by), out::span(now.saturating_sub(s.used_at))),
+        };
+        vec![s.id.clone(), s.role.clone(), out::span(now.saturating_sub(s.created_at)), left, good.to_owned(), used]
+    };
     let rows: Vec<_> = shares.iter().map(row).collect();
-    out::bytes(out::table(&["SHARE", "ROLE", "AGE", "LEFT"], &rows, out::width()).as_bytes())
+    out::table(&["SHARE", "ROLE", "AGE", "LEFT", "FOR", "USED"], &rows, width)
+}
+
+fn people(viewers: &[Viewer], now: u64, width: Option<usize>) -> String {
+    let row = |v: &Viewer| {
+        let by = if v.share.is_empty() { "own right" } else { &v.share };
+        let since = out::span(now.saturating_sub(v.since));
+        vec![who(&v.name).to_owned(), v.role.clone(), by.to_owned(), v.address.clone(), since]
+    };
+    let rows: Vec<_> = viewers.iter().map(row).collect();
+    out::table(&["ON THE SCREEN", "ROLE", "BY", "FROM", "FOR"], &rows, width)
+}
+
+/// Somebody by their name, or without one.
+fn who(name: &str) -> &str {
+    if name.is_empty() { "a guest" } else { name }
+}
+
+/// One viewer in a line.
+pub(super) fn viewer(viewer: &Viewer, now: u64) -> String {
+    let Viewer { share, name, role, address, since, .. } = viewer;
+    let by = if share.is_empty() { String::new() } else { format!(" by link {share}") };
+    let from = if address.is_empty() { String::new() } else { format!(" from {address}") };
+    format!("{} ({role}){by}{from}, for {}", who(name), out::span(now.saturating_sub(*since)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_told_from_somebody_with_a_name() {
+        let guest = Viewer { share: "s1".into(), role: "view".into(), since: 5, ..Viewer::default() };
+        assert_eq!(viewer(&guest, 65), "a guest (view) by link s1, for 1 min");
+        let alice = Viewer { name: "alice".into(), share: String::new(), address: "192.0.2.7".into(), ..guest };
+        assert_eq!(viewer(&alice, 65), "alice (view) from 192.0.2.7, for 1 min");
+    }
+
+    #[test]
+    fn a_used_link_says_by_whom() {
+        let once = Share { once: true, used: true, used_at: 5, used_by: "bob".into(), ..Share::default() };
+        let table = links(&[once, Share::default()], 65, None);
+        assert!(table.contains("one browser  by bob, 1 min ago"), "{table}");
+        assert!(table.contains("anybody      no"), "{table}");
+    }
 }

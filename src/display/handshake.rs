@@ -7,6 +7,7 @@ use super::origin::{Claim, Origins};
 use crate::model::Secret;
 use rustix::io::Errno;
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tungstenite::handshake::machine::TryParse;
@@ -34,6 +35,8 @@ pub struct Refusal {
 pub struct Accepted {
     /// Still to be redeemed.
     pub ticket: Secret,
+    /// Where the viewer is, as Apache saw it.
+    pub client: Option<IpAddr>,
     /// The answer, to be sent once it is.
     pub answer: Vec<u8>,
 }
@@ -118,21 +121,25 @@ pub fn judge(head: &[u8], origins: &Origins) -> Result<Accepted, Refusal> {
     response.headers_mut().insert("Sec-WebSocket-Protocol", chosen);
     let mut answer = Vec::new();
     write_response(&mut answer, &response).map_err(|_| malformed())?;
-    Ok(Accepted { ticket, answer })
+    let client = last(request.headers(), "X-Forwarded-For").and_then(|a| a.parse::<IpAddr>().ok());
+    Ok(Accepted { ticket, client: client.map(|a| a.to_canonical()), answer })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Apache appends the host it was asked for; what stands before that came from the client.
+/// Apache appends what it knows to such a list; what stands before that came from the client.
+fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let list = headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+    list.and_then(|list| list.rsplit(',').next()).map(str::trim)
+}
+
 fn claim(headers: &HeaderMap) -> Claim<'_> {
-    let forwarded = headers.get_all("X-Forwarded-Host").iter().next_back().and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|list| list.rsplit(',').next()).map(str::trim);
     let origin = if headers.get_all("Origin").iter().count() == 1 { text(headers, "Origin") } else { None };
     Claim {
         origin,
-        host: last.or_else(|| text(headers, "Host")).unwrap_or_default(),
+        host: last(headers, "X-Forwarded-Host").or_else(|| text(headers, "Host")).unwrap_or_default(),
         scheme: if text(headers, "X-Forwarded-Proto") == Some("https") { "https" } else { "http" },
     }
 }
@@ -212,6 +219,14 @@ mod tests {
         assert!(judged(&[&honest[..], &[("Origin", "https://localhost:8443")]].concat()).is_ok());
         let forged = [("X-Forwarded-Host", "localhost, evil.example")];
         assert_eq!(judged(&forged).unwrap_err().status, 403);
+    }
+
+    #[test]
+    fn only_what_apache_says_of_the_client_counts() {
+        let client = |list| judged(&[("X-Forwarded-For", list)]).unwrap().client.map(|a| a.to_string());
+        assert_eq!(client("192.0.2.1, 198.51.100.7").as_deref(), Some("198.51.100.7"));
+        assert_eq!(client("::ffff:127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!([client("192.0.2.1, somebody"), client("")], [None, None]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The way to the launcher over the system bus, mended whenever the launcher or the bus restarts.
 //!
 //! Calls share one connection. Two threads listen on it: one for revocations, one for the launcher
-//! coming back. After either begins, every right on show is asked about again, since what was
-//! revoked while nobody listened is not repeated.
+//! coming back. A third tells the launcher who has which screen open: when that changes, and after
+//! either of the others begins, since a launcher forgets, and what it has revoked while nobody
+//! listened is not repeated but answered to that.
 
 use super::screens::{Right, Screens};
 use crate::bus::{Grant, LauncherProxyBlocking};
@@ -24,6 +25,10 @@ pub trait Launcher: Send + Sync {
 const CALL_MAX: Duration = Duration::from_secs(60);
 /// Between two attempts to reach a bus that is not there.
 const RETRY: Duration = Duration::from_secs(2);
+/// Between two attempts to tell the launcher who is there.
+const RETELL: Duration = Duration::from_secs(10);
+/// Changes within such a time are told together.
+const GATHERED: Duration = Duration::from_millis(100);
 
 /// How the bus is reached.
 type Bus = Box<dyn Fn() -> zbus::Result<Builder<'static>> + Send + Sync>;
@@ -40,7 +45,7 @@ struct Current {
     connection: Option<Connection>,
 }
 
-type Listening = fn(&Link, &Connection, &Screens) -> zbus::Result<()>;
+type Listening = fn(&Connection, &Screens) -> zbus::Result<()>;
 
 impl Link {
     /// A link that connects when it is first needed.
@@ -73,30 +78,32 @@ impl Link {
     }
 
     /// Calls the launcher; once more if the bus had gone away since the last call.
-    fn call<T>(&self, call: impl Fn(&LauncherProxyBlocking<'_>) -> zbus::Result<T>) -> Result<T, Problem> {
+    fn call<T>(&self, call: impl Fn(&LauncherProxyBlocking<'_>) -> zbus::Result<T>) -> zbus::Result<T> {
         let (generation, connection) = self.connection()?;
         match proxy(&connection).and_then(|launcher| call(&launcher)) {
             Err(error) if is_broken(&error) => self.forget(generation),
-            answer => return Ok(answer?),
+            answer => return answer,
         }
         let (_, connection) = self.connection()?;
-        Ok(proxy(&connection).and_then(|launcher| call(&launcher))?)
+        proxy(&connection).and_then(|launcher| call(&launcher))
     }
 
-    /// Listens from now on.
+    /// Listens and tells from now on.
     pub fn listen(self: &Arc<Self>, screens: &Arc<Screens>) -> std::io::Result<()> {
+        let thread = || std::thread::Builder::new().name("bus".to_owned());
         for task in [revocations as Listening, returns] {
             let (link, screens) = (Arc::clone(self), Arc::clone(screens));
-            std::thread::Builder::new().name("bus".to_owned()).spawn(move || link.keep_listening(task, &screens))?;
+            thread().spawn(move || link.keep_listening(task, &screens))?;
         }
-        Ok(())
+        let (link, screens) = (Arc::clone(self), Arc::clone(screens));
+        thread().spawn(move || link.keep_telling(&screens)).map(drop)
     }
 
     fn keep_listening(&self, task: Listening, screens: &Screens) {
         loop {
             let begun = Instant::now();
             if let Ok((generation, connection)) = self.connection() {
-                if let Err(error) = task(self, &connection, screens) {
+                if let Err(error) = task(&connection, screens) {
                     log::warn!("The launcher's signals cannot be listened to: {error}.");
                 }
                 self.forget(generation);
@@ -107,15 +114,31 @@ impl Link {
         }
     }
 
-    fn recheck(&self, screens: &Screens) {
-        let shown = screens.shown();
-        if shown.is_empty() {
-            return;
+    /// One thread tells, so that no older list comes after a newer one.
+    fn keep_telling(&self, screens: &Screens) -> ! {
+        let mut patience = None;
+        loop {
+            screens.await_news(patience);
+            std::thread::park_timeout(GATHERED);
+            patience = match self.tell(screens) {
+                Ok(()) => None,
+                Err(problem) => {
+                    log::warn!("The launcher could not be told who has a screen open: {problem}");
+                    Some(RETELL)
+                }
+            };
         }
-        match self.call(|launcher| launcher.recheck(shown.clone())) {
+    }
+
+    fn tell(&self, screens: &Screens) -> Result<(), Problem> {
+        let viewers = screens.take();
+        match self.call(|launcher| launcher.report(viewers.clone())) {
             Ok(over) => over.iter().for_each(|right: &Right| screens.close(right)),
-            Err(problem) => log::warn!("The rights to open screens could not be checked again: {problem}"),
+            // It is told when it comes back.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 }
 
@@ -133,14 +156,21 @@ fn proxy(connection: &Connection) -> zbus::Result<LauncherProxyBlocking<'static>
     LauncherProxyBlocking::builder(connection).cache_properties(CacheProperties::No).build()
 }
 
+/// Nobody has the launcher's name, or who had it has just left.
+fn is_absent(error: &zbus::Error) -> bool {
+    const NAMES: [&str; 3] = ["ServiceUnknown", "NameHasNoOwner", "NoReply"];
+    let zbus::Error::MethodError(name, ..) = error else { return false };
+    name.strip_prefix("org.freedesktop.DBus.Error.").is_some_and(|name| NAMES.contains(&name))
+}
+
 fn is_broken(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::InputOutput(error) if error.kind() != std::io::ErrorKind::TimedOut)
 }
 
 /// Passes revocations on until the connection ends.
-fn revocations(link: &Link, connection: &Connection, screens: &Screens) -> zbus::Result<()> {
+fn revocations(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
     let signals = proxy(connection)?.receive_revoked()?;
-    link.recheck(screens);
+    screens.renew();
     for signal in signals {
         let right = signal.args()?;
         screens.revoke(right.session, right.share);
@@ -148,11 +178,11 @@ fn revocations(link: &Link, connection: &Connection, screens: &Screens) -> zbus:
     Ok(())
 }
 
-/// Asks again each time the launcher comes back, until the connection ends.
-fn returns(link: &Link, connection: &Connection, screens: &Screens) -> zbus::Result<()> {
+/// Has everything told again each time the launcher comes back, until the connection ends.
+fn returns(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
     for owner in proxy(connection)?.inner().receive_owner_changed()? {
         if owner.is_some() {
-            link.recheck(screens);
+            screens.renew();
         }
     }
     Ok(())

@@ -1,12 +1,13 @@
 //! The link on a bus of its own (`dbus-daemon`), with a launcher that can be ended and started.
 
 use super::*;
-use crate::bus;
+use crate::bus::{self, Viewer};
 use crate::display::screens::Place;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use zbus::message::Header;
 
 /// Ends with the test.
@@ -45,9 +46,10 @@ impl Drop for Daemon {
     }
 }
 
-/// Knows one ticket; and which rights have ended.
+/// Knows one ticket, and which rights have ended; passes on what it is told.
 struct FakeLauncher {
     over: Vec<Right>,
+    told: Sender<Vec<Viewer>>,
     callers: Arc<Mutex<Vec<String>>>,
 }
 
@@ -70,18 +72,20 @@ impl FakeLauncher {
             machine: word("tiny.iso"),
             role: word("view"),
             share: word("1"),
+            ..Grant::default()
         };
         Ok((OwnedFd::from(ours).into(), grant))
     }
 
-    fn recheck(&self, shown: Vec<Right>) -> Vec<Right> {
-        shown.into_iter().filter(|right| self.over.contains(right)).collect()
+    fn report(&self, viewers: Vec<Viewer>) -> Vec<Right> {
+        self.told.send(viewers).unwrap();
+        self.over.clone()
     }
 }
 
-fn launcher(daemon: &Daemon, over: &[Right]) -> (Connection, Arc<Mutex<Vec<String>>>) {
+fn launcher(daemon: &Daemon, over: &[Right], told: &Sender<Vec<Viewer>>) -> (Connection, Arc<Mutex<Vec<String>>>) {
     let callers = Arc::new(Mutex::new(Vec::new()));
-    let fake = FakeLauncher { over: over.to_vec(), callers: Arc::clone(&callers) };
+    let fake = FakeLauncher { over: over.to_vec(), told: told.clone(), callers: Arc::clone(&callers) };
     let connection = Builder::address(daemon.address().as_str())
         .and_then(|builder| builder.serve_at(bus::PATH, fake))
         .and_then(|builder| builder.name(bus::NAME))
@@ -99,6 +103,22 @@ fn right(share: &str) -> Right {
     ("s".to_owned(), share.to_owned())
 }
 
+fn viewer(share: &str) -> Viewer {
+    Viewer { session: "s".to_owned(), share: share.to_owned(), ..Viewer::default() }
+}
+
+/// Waits until exactly these shares have been reported.
+fn hears(told: &Receiver<Vec<Viewer>>, shares: &[&str]) {
+    let patience = Duration::from_secs(60);
+    while told
+        .recv_timeout(patience)
+        .expect("the list is told")
+        .iter()
+        .map(|v| v.share.as_str())
+        .ne(shares.iter().copied())
+    {}
+}
+
 fn ticket(letter: &str) -> Secret {
     letter.repeat(Secret::LEN).parse().unwrap()
 }
@@ -110,7 +130,8 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     let address = daemon.address();
     let screens: Arc<Screens> = Arc::default();
     let link = Arc::new(Link::new(move || Builder::address(address.as_str())));
-    let (first, callers) = launcher(&daemon, &[]);
+    let (sender, reports) = channel();
+    let (first, callers) = launcher(&daemon, &[], &sender);
     link.listen(&screens).unwrap();
 
     let (_, grant) = link.redeem(&ticket("t")).unwrap();
@@ -118,7 +139,7 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     assert_eq!(link.redeem(&ticket("u")).unwrap_err().word, Word::BadTicket);
 
     // A signal to the display alone. It may not be listening yet, so it is told until it hears.
-    let place = screens.expect().enter(right("1")).unwrap();
+    let place = screens.expect().enter(viewer("1")).unwrap();
     let display = callers.lock().unwrap()[0].clone();
     let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     let told = (0..600).any(|_| {
@@ -127,19 +148,25 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     });
     assert!(told, "a revoked share rings");
 
+    // Who comes and goes is told, all of it each time.
+    let another = screens.expect().enter(viewer("9")).unwrap();
+    hears(&reports, &["1", "9"]);
+    drop((another, place));
+    hears(&reports, &[]);
+
     // What was revoked while the launcher was away is learnt when it is back.
-    let place = screens.expect().enter(right("2")).unwrap();
+    let place = screens.expect().enter(viewer("2")).unwrap();
     first.close().unwrap();
-    let (second, _) = launcher(&daemon, &[right("2")]);
+    let (second, _) = launcher(&daemon, &[right("2")], &sender);
     assert!(rings(&place), "the rights are checked again when the launcher is back");
 
     // The same with the bus itself.
-    let place = screens.expect().enter(right("3")).unwrap();
+    let place = screens.expect().enter(viewer("3")).unwrap();
     drop(daemon);
     drop(second);
     assert_eq!(link.redeem(&ticket("t")).unwrap_err().word, Word::Unavailable);
     let daemon = Daemon::start(folder);
-    let (_third, _) = launcher(&daemon, &[right("3")]);
+    let (_third, _) = launcher(&daemon, &[right("3")], &sender);
     assert!(rings(&place), "the rights are checked again when the bus is back");
     assert_eq!(link.redeem(&ticket("t")).unwrap().1.share, "1");
 }

@@ -43,7 +43,7 @@ pub enum End {
     Left,
     /// QEMU closed its side.
     SessionEnded,
-    /// The share or the session's screens were taken back.
+    /// The right to see it was taken back, or its time was over.
     Revoked,
     /// The viewer did not answer.
     Silent,
@@ -62,15 +62,17 @@ pub struct Shown {
     pub received: u64,
 }
 
-/// The three things the loop listens to.
+/// What the loop listens to, and for how long.
 #[derive(Debug)]
 pub struct Ends<'a> {
     /// The viewer, after the handshake.
     pub viewer: UnixStream,
     /// QEMU.
     pub server: UnixStream,
-    /// Readable once the right to see the screen has ended.
+    /// Readable once the right to see the screen has been taken back.
     pub bell: BorrowedFd<'a>,
+    /// When that right ends by itself.
+    pub until: Option<Instant>,
 }
 
 /// Carries the screen until it ends.
@@ -133,7 +135,8 @@ impl<'a> Relay<'a> {
 
     fn turn(&mut self) -> Turn {
         let ready = self.wait()?;
-        if ready.bell && self.closing.is_none() {
+        let over = ready.bell || self.ends.until.is_some_and(|until| Instant::now() >= until);
+        if over && self.closing.is_none() {
             self.close(End::Revoked, Code::Policy, "Your access to this screen has ended.");
         }
         self.viewer(ready.viewer)?;
@@ -171,7 +174,10 @@ impl<'a> Relay<'a> {
     fn timeout(&self) -> Timespec {
         let due = match self.closing {
             Some(closing) => closing.until,
-            None => self.ping_due().min(self.heard + self.patience.silence),
+            None => {
+                let due = self.ping_due().min(self.heard + self.patience.silence);
+                self.ends.until.map_or(due, |until| until.min(due))
+            }
         };
         let left = due.saturating_duration_since(Instant::now());
         Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }

@@ -1,13 +1,16 @@
-//! The screens that are open: how many of each session, and the bell of each.
+//! The screens that are open: who has each, and its bell.
 //!
 //! A right may be taken back between a ticket's redemption and its screen's entry here. So whoever
 //! redeems first announces it ([`Screens::expect`]); what is revoked meanwhile is kept until all
-//! announced have entered, and rings the bells of those it concerns on entry.
+//! announced have entered, and rings the bells of those it concerns on entry. Whoever passes the list
+//! on waits for its changes here ([`Screens::await_news`]).
 
+use crate::bus::Viewer;
 use rustix::event::{EventfdFlags, eventfd};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// More viewers than this of one session have no use for it.
 const PER_SESSION: usize = 32;
@@ -19,12 +22,15 @@ pub type Right = (String, String);
 #[derive(Debug, Default)]
 pub struct Screens {
     state: Mutex<State>,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    open: HashMap<u64, (Right, Arc<OwnedFd>)>,
+    open: BTreeMap<u64, (Viewer, Arc<OwnedFd>)>,
+    /// The list is another one than was last taken.
+    news: bool,
     expected: usize,
     /// With an empty share: the whole session.
     revoked: Vec<Right>,
@@ -62,32 +68,48 @@ impl Screens {
         Expected(self)
     }
 
-    /// Rings the bells of this right's screens.
+    /// Rings the bells of this right's screens; with an empty share, of the whole session's.
     pub fn revoke(&self, session: &str, share: &str) {
         let mut state = self.state();
-        let concerned = |right: &Right| concerns((session, share), right);
-        state.open.values().filter(|(right, _)| concerned(right)).for_each(|(_, bell)| ring(bell));
+        let concerned = |viewer: &Viewer| concerns((session, share), viewer);
+        state.open.values().filter(|(viewer, _)| concerned(viewer)).for_each(|(_, bell)| ring(bell));
         if state.expected > 0 {
             state.revoked.push((session.to_owned(), share.to_owned()));
         }
     }
 
-    /// The rights that screens are open for, each once.
-    pub fn shown(&self) -> Vec<Right> {
-        let mut rights: Vec<Right> = self.state().open.values().map(|(right, _)| right.clone()).collect();
-        rights.sort();
-        rights.dedup();
-        rights
+    /// Closes the screens of exactly this right: the owner's own does not stand for the session here.
+    pub fn close(&self, (session, share): &Right) {
+        let of_it = |viewer: &Viewer| viewer.session == *session && viewer.share == *share;
+        self.state().open.values().filter(|(viewer, _)| of_it(viewer)).for_each(|(_, bell)| ring(bell));
     }
 
-    /// Closes the screens of exactly this right: the owner's own does not stand for the session here.
-    pub fn close(&self, right: &Right) {
-        self.state().open.values().filter(|(own, _)| own == right).for_each(|(_, bell)| ring(bell));
+    /// Has the list passed on once more, although it may be the same.
+    pub fn renew(&self) {
+        self.state().news = true;
+        self.changed.notify_all();
+    }
+
+    /// Comes back when the list has changed since it was taken, or after so long.
+    pub fn await_news(&self, patience: Option<Duration>) {
+        let state = self.state();
+        // The list is looked at anyway: that somebody panicked meanwhile does not matter.
+        match patience {
+            Some(patience) => drop(self.changed.wait_timeout_while(state, patience, |s| !s.news)),
+            None => drop(self.changed.wait_while(state, |s| !s.news)),
+        }
+    }
+
+    /// Everybody who has a screen open, who came first in front.
+    pub fn take(&self) -> Vec<Viewer> {
+        let mut state = self.state();
+        state.news = false;
+        state.open.values().map(|(viewer, _)| viewer.clone()).collect()
     }
 }
 
-fn concerns((session, share): (&str, &str), right: &Right) -> bool {
-    session == right.0 && (share.is_empty() || share == right.1)
+fn concerns((session, share): (&str, &str), viewer: &Viewer) -> bool {
+    session == viewer.session && (share.is_empty() || share == viewer.share)
 }
 
 fn ring(bell: &OwnedFd) {
@@ -97,21 +119,22 @@ fn ring(bell: &OwnedFd) {
 
 impl<'a> Expected<'a> {
     /// The ticket was good: here is its screen.
-    pub fn enter(self, right: Right) -> Result<Place<'a>, Full> {
+    pub fn enter(self, viewer: Viewer) -> Result<Place<'a>, Full> {
         let screens = self.0;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|_| Full::Descriptors)?;
         let bell = Arc::new(bell);
         let mut state = screens.state();
-        if state.open.values().filter(|(other, _)| other.0 == right.0).count() >= PER_SESSION {
+        if state.open.values().filter(|(other, _)| other.session == viewer.session).count() >= PER_SESSION {
             return Err(Full::Viewers);
         }
-        if state.revoked.iter().any(|(session, share)| concerns((session, share), &right)) {
+        if state.revoked.iter().any(|(session, share)| concerns((session, share), &viewer)) {
             ring(&bell);
         }
         state.next += 1;
         let number = state.next;
-        state.open.insert(number, (right, Arc::clone(&bell)));
+        state.open.insert(number, (viewer, Arc::clone(&bell)));
         drop(state);
+        screens.renew();
         Ok(Place { screens, number, bell })
     }
 }
@@ -136,6 +159,7 @@ impl AsFd for Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.screens.state().open.remove(&self.number);
+        self.screens.renew();
     }
 }
 
@@ -143,8 +167,8 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn right(session: &str, share: &str) -> Right {
-        (session.to_owned(), share.to_owned())
+    fn viewer(session: &str, share: &str) -> Viewer {
+        Viewer { session: session.to_owned(), share: share.to_owned(), ..Viewer::default() }
     }
 
     fn rung(place: &Place<'_>) -> bool {
@@ -154,13 +178,13 @@ mod tests {
     #[test]
     fn a_share_is_closed_alone_and_a_session_whole() {
         let screens = Screens::default();
-        let enter = |session, share| screens.expect().enter(right(session, share)).unwrap();
+        let enter = |session, share| screens.expect().enter(viewer(session, share)).unwrap();
         let (owner, share, other) = (enter("s", ""), enter("s", "1"), enter("t", "1"));
         screens.revoke("s", "1");
         assert!(rung(&share) && !rung(&owner) && !rung(&other));
         screens.revoke("s", "");
         assert!(rung(&share) && rung(&owner) && !rung(&other));
-        screens.close(&right("s", ""));
+        screens.close(&("s".to_owned(), String::new()));
         assert!(rung(&owner) && !rung(&share));
     }
 
@@ -170,20 +194,39 @@ mod tests {
         let expected = screens.expect();
         let another = screens.expect();
         screens.revoke("s", "1");
-        assert!(rung(&expected.enter(right("s", "1")).unwrap()));
-        assert!(!rung(&another.enter(right("s", "2")).unwrap()));
+        assert!(rung(&expected.enter(viewer("s", "1")).unwrap()));
+        assert!(!rung(&another.enter(viewer("s", "2")).unwrap()));
         // All have entered: the next redemption is judged by the launcher alone.
-        assert!(!rung(&screens.expect().enter(right("s", "1")).unwrap()));
+        assert!(!rung(&screens.expect().enter(viewer("s", "1")).unwrap()));
     }
 
     #[test]
     fn a_session_has_room_again_when_a_viewer_leaves() {
         let screens = Screens::default();
-        let mut places: Vec<_> = (0..PER_SESSION).map(|_| screens.expect().enter(right("s", "")).unwrap()).collect();
-        assert_eq!(screens.expect().enter(right("s", "1")).unwrap_err(), Full::Viewers);
-        assert!(screens.expect().enter(right("t", "")).is_ok());
+        let mut places: Vec<_> = (0..PER_SESSION).map(|_| screens.expect().enter(viewer("s", "")).unwrap()).collect();
+        assert_eq!(screens.expect().enter(viewer("s", "1")).unwrap_err(), Full::Viewers);
+        assert!(screens.expect().enter(viewer("t", "")).is_ok());
         places.pop();
-        assert!(screens.expect().enter(right("s", "1")).is_ok());
-        assert_eq!(screens.shown(), [right("s", "")]);
+        assert!(screens.expect().enter(viewer("s", "1")).is_ok());
+    }
+
+    #[test]
+    fn every_change_of_the_list_is_news_once() {
+        let screens = Screens::default();
+        let place = screens.expect().enter(viewer("s", "1")).unwrap();
+        screens.await_news(None);
+        assert_eq!(screens.take(), [viewer("s", "1")]);
+        assert!(!screens.state().news);
+        let waiting = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| screens.await_news(None));
+            drop(place);
+            waiting.join()
+        });
+        assert!(waiting.is_ok() && screens.take().is_empty());
+        screens.renew();
+        screens.await_news(None);
+        // Nothing new: the patience is what ends it.
+        screens.take();
+        screens.await_news(Some(Duration::from_millis(1)));
     }
 }

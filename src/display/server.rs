@@ -5,8 +5,9 @@ use super::link::Launcher;
 use super::origin::Origins;
 use super::relay::{self, End, Ends, Patience, Shown};
 use super::screens::{Full, Place, Screens};
-use crate::bus::Grant;
+use crate::bus::{Grant, Viewer};
 use crate::config::Watched;
+use crate::host;
 use crate::journal::id;
 use crate::model::{Problem, Role, Word};
 use std::io::Write;
@@ -104,7 +105,8 @@ impl<L: Launcher + 'static> Server<L> {
             let accepted = handshake::judge(&head, &self.origins())?;
             let (server, grant) = self.launcher.redeem(&accepted.ticket).map_err(|p| refusal(&p))?;
             let role = grant.role.parse::<Role>().map_err(|p| refusal(&p))?;
-            let place = expected.enter((grant.session.clone(), grant.share.clone())).map_err(|full| full_up(&full))?;
+            let client = accepted.client.map_or_else(String::new, |address| address.to_string());
+            let place = expected.enter(viewer_of(&grant, client)).map_err(|full| full_up(&full))?;
             Ok((accepted.answer, server, grant, role, place))
         });
         match opened {
@@ -123,11 +125,26 @@ impl<L: Launcher + 'static> Server<L> {
     }
 
     fn show(&self, viewer: UnixStream, server: OwnedFd, grant: &Grant, role: Role, place: &Place<'_>) {
-        tell(grant, format_args!("A viewer came to the screen ({role})."));
+        let who = if grant.name.is_empty() { "A guest" } else { &grant.name };
+        tell(grant, format_args!("{who} came to the screen ({role})."));
         let begun = Instant::now();
-        let ends = Ends { viewer, server: server.into(), bell: place.as_fd() };
+        let left = Duration::from_secs(grant.until.saturating_sub(host::now()));
+        let until = (grant.until != 0).then(|| begun.checked_add(left)).flatten();
+        let ends = Ends { viewer, server: server.into(), bell: place.as_fd(), until };
         let shown = relay::run(ends, role, self.patience);
-        tell(grant, format_args!("{}", farewell(&shown, begun.elapsed())));
+        tell(grant, format_args!("{}", farewell(who, &shown, begun.elapsed())));
+    }
+}
+
+/// Who this is, for those who may know who is there.
+fn viewer_of(grant: &Grant, address: String) -> Viewer {
+    Viewer {
+        session: grant.session.clone(),
+        share: grant.share.clone(),
+        name: grant.name.clone(),
+        role: grant.role.clone(),
+        address,
+        since: host::now(),
     }
 }
 
@@ -136,15 +153,15 @@ fn tell(grant: &Grant, text: std::fmt::Arguments<'_>) {
         QWD_MACHINE = grant.machine.as_str(), QWD_ROLE = grant.role.as_str(); "{text}");
 }
 
-fn farewell(shown: &Shown, time: Duration) -> String {
+fn farewell(who: &str, shown: &Shown, time: Duration) -> String {
     let why = match shown.end {
-        End::Left => "A viewer left the screen",
-        End::SessionEnded => "The screen ended",
-        End::Revoked => "A viewer's access was taken back",
-        End::Silent => "A viewer did not answer any more",
-        End::Broken(violation) => violation.0.trim_end_matches('.'),
+        End::Left => "has left the screen",
+        End::SessionEnded => "was there when the screen ended",
+        End::Revoked => "may see the screen no longer",
+        End::Silent => "did not answer any more",
+        End::Broken(violation) => &format!("was shown out ({})", violation.0.trim_end_matches('.')),
     };
-    format!("{why}, after {} seconds, {} bytes sent and {} received.", time.as_secs(), shown.sent, shown.received)
+    format!("{who} {why}, after {} seconds, {} bytes sent and {} received.", time.as_secs(), shown.sent, shown.received)
 }
 
 /// Why no screen, without a word about what the ticket may have been for.

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::display::frame::Opcode;
-use crate::display::screens::Right;
 use crate::display::testing::masked;
 use crate::model::Secret;
 use std::collections::HashMap;
@@ -57,6 +56,7 @@ impl Bed {
             machine: word("tiny.iso"),
             role: word(role),
             share: word(share),
+            ..Grant::default()
         };
         self.server.launcher.0.lock().unwrap().insert(ticket(name), (ours.into(), grant));
         patient(qemu)
@@ -93,8 +93,8 @@ impl Bed {
         stream
     }
 
-    fn shown(&self) -> Vec<Right> {
-        self.server.screens.shown()
+    fn shown(&self) -> Vec<Viewer> {
+        self.server.screens.take()
     }
 }
 
@@ -261,6 +261,14 @@ fn a_share_that_is_taken_back_closes_its_screens_at_once() {
     assert_eq!(frame(&mut owner).0, 0x8a);
     bed.server.screens.revoke("abcdefghij", "");
     assert_eq!(close_code(&mut owner), 1008);
+}
+
+#[test]
+fn a_right_with_an_end_closes_its_screen_then() {
+    let bed = Bed::new(Patience::default());
+    let _qemu = bed.grant('a', "view", "1");
+    bed.server.launcher.0.lock().unwrap().get_mut(&ticket('a')).unwrap().1.until = host::now();
+    assert_eq!(close_code(&mut bed.open_well('a')), 1008);
 }
 
 #[test]

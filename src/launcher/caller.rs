@@ -81,14 +81,6 @@ impl Callers {
     }
 }
 
-impl Callers {
-    /// The bus names of the displays that have called.
-    pub(super) fn displays(&self) -> Vec<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().filter(|(_, c)| **c == Caller::Display).map(|(name, _)| name.clone()).collect()
-    }
-}
-
 fn classify(uid: u32, groups: &[u32]) -> Result<Caller, Problem> {
     if uid == 0 {
         return Ok(Caller::Root);

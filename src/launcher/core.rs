@@ -4,6 +4,7 @@ use super::caller::{Caller, Callers, Person};
 use super::idle::Idle;
 use super::screens::Tickets;
 use super::table::{Entry, Table, find, may_see, no_such};
+use super::viewers::Viewers;
 use crate::bus::{Asker, Session};
 use crate::config::{Catalogue, Loaded, Watched};
 use crate::images::{Facts, Identity};
@@ -27,6 +28,7 @@ pub(super) struct Core {
     pub idle: Idle,
     pub callers: Callers,
     pub tickets: Mutex<Tickets>,
+    pub viewers: Viewers,
     pub facts: Mutex<HashMap<Identity, Facts>>,
     table: Mutex<Table>,
     changed: Condvar,
@@ -44,6 +46,7 @@ impl Core {
             idle: Idle::new(),
             callers: Callers::new(connection)?,
             tickets: Mutex::default(),
+            viewers: Viewers::default(),
             facts: Mutex::default(),
             table: Mutex::default(),
             changed: Condvar::new(),

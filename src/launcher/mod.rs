@@ -5,7 +5,7 @@
 //! knows is written in the records and in systemd, and read again when it starts.
 //!
 //! ```text
-//!  caller ── service (who may call what) ── core ── create, control, screens, catalogue, sweep
+//!  caller ── service (who may call what) ── core ── create, control, shares, joins, screens, viewers, …
 //!                                            │
 //!                            records (disk) ─┴─ table (memory) ── watch (a record goes: told at once)
 //! ```
@@ -17,6 +17,7 @@ mod core;
 mod create;
 mod follow;
 mod idle;
+mod joins;
 mod kvm;
 mod runtime;
 mod screens;
@@ -24,6 +25,7 @@ mod service;
 mod shares;
 mod sweep;
 mod table;
+mod viewers;
 mod watch;
 
 use crate::model::Problem;

@@ -5,8 +5,8 @@
 use super::caller::Caller;
 use super::core::Core;
 use super::table::taken;
-use super::{catalogue, control, create, kvm, runtime, screens, shares, sweep};
-use crate::bus::{Asker, Grant, Machine, NewSession, Session, Share, Status};
+use super::{catalogue, control, create, joins, kvm, runtime, screens, shares, sweep, viewers};
+use crate::bus::{Asker, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
 use crate::host;
 use crate::model::{Problem, Role, Secret, State};
 use std::sync::Arc;
@@ -111,13 +111,11 @@ impl Launcher {
         &self,
         asker: Asker,
         id: String,
-        role: String,
-        seconds: u64,
+        wanted: NewShare,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(Share, String), Problem> {
         self.run(&header, move |core, caller| {
-            let person = core.person(caller, &asker)?;
-            let (share, secret) = shares::share(core, &person, &id.parse()?, role.parse::<Role>()?, seconds)?;
+            let (share, secret) = shares::share(core, &core.person(caller, &asker)?, &id.parse()?, &wanted)?;
             Ok((share, secret.expose().to_owned()))
         })
         .await
@@ -145,6 +143,15 @@ impl Launcher {
         .await
     }
 
+    async fn viewers(
+        &self,
+        asker: Asker,
+        id: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Viewer>, Problem> {
+        self.run(&header, move |core, caller| viewers::viewers(core, &core.person(caller, &asker)?, &id.parse()?)).await
+    }
+
     async fn ticket(
         &self,
         asker: Asker,
@@ -159,15 +166,21 @@ impl Launcher {
         .await
     }
 
-    async fn join(
-        &self,
-        secret: String,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<(Session, String, String), Problem> {
+    async fn join(&self, asker: Asker, secret: String, #[zbus(header)] header: Header<'_>) -> Result<Joined, Problem> {
         self.run(&header, move |core, caller| {
             caller.must_be_portal("that for somebody else")?;
-            let (session, role, ticket) = shares::join(core, &secret.parse::<Secret>()?)?;
-            Ok((session, role.to_string(), ticket.expose().to_owned()))
+            // A link takes no account: who has none comes without a name.
+            let name =
+                if asker.name.is_empty() { String::new() } else { core.person(caller, &asker)?.name.to_string() };
+            joins::join(core, &name, &secret.parse::<Secret>()?)
+        })
+        .await
+    }
+
+    async fn look(&self, secret: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_portal("that for somebody else")?;
+            joins::look(core, &secret.parse::<Secret>()?)
         })
         .await
     }
@@ -181,14 +194,15 @@ impl Launcher {
         .await
     }
 
-    async fn recheck(
+    async fn report(
         &self,
-        shown: Vec<(String, String)>,
+        viewers: Vec<Viewer>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<(String, String)>, Problem> {
+        let display = header.sender().map(ToString::to_string).unwrap_or_default();
         self.run(&header, move |core, caller| {
             caller.must_be_display("that: it is the display's")?;
-            Ok(screens::recheck(core, shown))
+            Ok(viewers::report(core, &display, viewers))
         })
         .await
     }

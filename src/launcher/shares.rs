@@ -2,11 +2,10 @@
 
 use super::caller::Person;
 use super::core::Core;
-use super::screens;
 use super::table::find;
-use crate::bus::{self, Session, Share};
+use crate::bus::{self, NewShare, Share};
 use crate::host;
-use crate::model::{Problem, Role, Secret, SessionId, State, Word};
+use crate::model::{Problem, Role, Secret, SessionId, Word};
 use crate::random;
 use crate::records::{Record, ShareRecord};
 use std::sync::PoisonError;
@@ -25,6 +24,10 @@ fn public(share: &ShareRecord) -> Share {
         role: share.role.to_string(),
         created_at: share.created_at,
         expires_at: share.expires_at,
+        once: share.once,
+        used: share.used_at != 0,
+        used_at: share.used_at,
+        used_by: share.used_by.clone(),
     }
 }
 
@@ -33,17 +36,21 @@ pub(super) fn share(
     core: &Core,
     person: &Person,
     id: &SessionId,
-    role: Role,
-    seconds: u64,
+    wanted: &NewShare,
 ) -> Result<(Share, Secret), Problem> {
     let now = host::now();
+    let role: Role = wanted.role.parse()?;
     let secret = random::secret();
     let new = ShareRecord {
         id: random::label(),
         role,
         secret_sha256: random::digest(&secret),
         created_at: now,
-        expires_at: if seconds == 0 { 0 } else { now.saturating_add(seconds) },
+        expires_at: if wanted.seconds == 0 { 0 } else { now.saturating_add(wanted.seconds) },
+        once: wanted.once,
+        spent_sha256: None,
+        used_at: 0,
+        used_by: String::new(),
     };
     let shown = public(&new);
     change(core, person, id, |record| {
@@ -86,7 +93,7 @@ pub(super) fn unshare(core: &Core, person: &Person, id: &SessionId, share: &str)
 /// To the display alone: a broadcast could be read by everybody. If it is not there, it shows no
 /// screens, and asks when it comes back.
 fn tell_display(core: &Core, id: &SessionId, share: &str) {
-    for display in core.callers.displays() {
+    for display in core.viewers.displays() {
         let told = core.connection.emit_signal(
             Some(display.as_str()),
             bus::PATH,
@@ -114,27 +121,4 @@ fn change(
     core.save(id, &record)?;
     entry.record = record;
     Ok(())
-}
-
-/// A ticket for the holder of a link.
-pub(super) fn join(core: &Core, secret: &Secret) -> Result<(Session, Role, Secret), Problem> {
-    let digest = random::digest(secret);
-    let now = host::now();
-    let (session, role, share) = {
-        let table = core.table();
-        let found = table.values().find_map(|entry| {
-            let share = entry.record.shares.iter().find(|s| s.secret_sha256 == digest && still_good(s, now))?;
-            Some((entry.session(), share.role, share.id.clone(), entry.state))
-        });
-        match found {
-            Some((_, _, _, State::Stopping)) | None => return Err(bad_link()),
-            Some((session, role, share, _)) => (session, role, share),
-        }
-    };
-    let ticket = screens::issue(core, &session.id.parse()?, role, &share)?;
-    Ok((session, role, ticket))
-}
-
-fn bad_link() -> Problem {
-    Problem::new(Word::BadTicket, "This link is not valid any more: the session has ended, or the link was taken back.")
 }

@@ -42,8 +42,10 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/api/v1/sessions/{id}/shares", SignedIn, Reading, api::shares),
     route(Post, "/api/v1/sessions/{id}/shares", SignedIn, Json, api::share),
     route(Delete, "/api/v1/sessions/{id}/shares/{share}", SignedIn, Json, api::revoke),
+    route(Get, "/api/v1/sessions/{id}/viewers", SignedIn, Reading, api::viewers),
     route(Post, "/api/v1/sessions/{id}/tickets", SignedIn, Json, api::ticket),
     route(Post, "/api/v1/join", Anyone, Json, api::join),
+    route(Post, "/api/v1/look", Anyone, Json, api::look),
     route(Get, "/api/v1/machines", Visitor, Reading, api::machines),
     route(Get, "/api/v1/status", Visitor, Reading, api::status),
 ];

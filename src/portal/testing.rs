@@ -3,7 +3,7 @@
 
 use super::App;
 use super::launcher::Launcher;
-use crate::bus::{Asker, Machine, NewSession, Session, Share, Status};
+use crate::bus::{Asker, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
 use crate::model::{Problem, Word};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,7 @@ pub(super) fn a_session(id: &str, owner: &str) -> Session {
 pub(super) struct World {
     pub(super) sessions: Vec<Session>,
     pub(super) shares: Vec<Share>,
+    pub(super) viewers: Vec<Viewer>,
     pub(super) machines: Vec<Machine>,
     /// Refuses the next creation.
     pub(super) refusal: Option<Problem>,
@@ -146,10 +147,11 @@ impl Fake {
         self.change(&asker, id, |s| s.expires_at += seconds)
     }
 
-    fn share(&self, asker: Asker, id: &str, role: &str, seconds: u64) -> Result<(Share, String), Problem> {
+    fn share(&self, asker: Asker, id: &str, wanted: NewShare) -> Result<(Share, String), Problem> {
         self.find(&asker, id)?;
+        let NewShare { role, seconds, once } = wanted;
         let expires_at = if seconds == 0 { 0 } else { 1_000_000 + seconds };
-        let share = Share { id: "share1".into(), role: role.into(), created_at: 1_000_000, expires_at };
+        let share = Share { id: "share1".into(), role, created_at: 1_000_000, expires_at, once, ..Share::default() };
         self.0.lock().unwrap().shares.push(share.clone());
         Ok((share, "s".repeat(43)))
     }
@@ -169,11 +171,23 @@ impl Fake {
         self.find(&asker, id).map(|_| "t".repeat(43))
     }
 
-    fn join(&self, secret: &str) -> Result<(Session, String, String), Problem> {
+    fn viewers(&self, asker: Asker, id: &str) -> Result<Vec<Viewer>, Problem> {
+        self.find(&asker, id)?;
+        Ok(self.0.lock().unwrap().viewers.clone())
+    }
+
+    fn join(&self, asker: Asker, secret: &str) -> Result<Joined, Problem> {
+        let session = self.look(secret)?;
+        let mut world = self.0.lock().unwrap();
+        world.viewers.push(Viewer { session: session.id.clone(), name: asker.name, ..Viewer::default() });
+        Ok(Joined { session, role: "view".into(), ticket: "t".repeat(43), secret: "n".repeat(43) })
+    }
+
+    fn look(&self, secret: &str) -> Result<Session, Problem> {
         if secret != "s".repeat(43) {
             return Err(Problem::new(Word::BadTicket, "This link is not valid any more."));
         }
-        Ok((a_session("abcdefghjk", "alice"), "view".into(), "t".repeat(43)))
+        Ok(a_session("abcdefghjk", "alice"))
     }
 
     fn machines(&self, _asker: Asker) -> Result<Vec<Machine>, Problem> {

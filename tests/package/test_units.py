@@ -104,12 +104,12 @@ def test_the_interface_file_names_the_methods_there_are():
 
 def test_the_policy_allows_each_user_just_their_methods():
     everything = methods_in_source()
-    held_back = {"Redeem", "Recheck", "Examine", "Sweep"}
+    held_back = {"Redeem", "Report", "Examine", "Sweep"}
     allowed = policies()
     assert members(allowed["user", "_qemu-web-desktop"]) == everything - held_back
     # Joining is for guests of the page; a local account has no use for it.
-    assert members(allowed["group", "qwd-users"]) == everything - held_back - {"Join"}
-    assert members(allowed["user", "_qwd-display"]) == {"Redeem", "Recheck"}
+    assert members(allowed["group", "qwd-users"]) == everything - held_back - {"Join", "Look"}
+    assert members(allowed["user", "_qwd-display"]) == {"Redeem", "Report"}
 
 
 def test_nobody_else_may_call_and_only_root_may_own():

@@ -1,6 +1,6 @@
 //! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
 
-use qwd::bus::{Asker, Machine, NAME, NewSession, PATH, Session, Share, Status};
+use qwd::bus::{Asker, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Viewer};
 use qwd::model::{Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -220,9 +220,11 @@ impl Fake {
         self.change(id, |s| s.expires_at += seconds)
     }
 
-    fn share(&self, _asker: Asker, id: &str, role: &str, seconds: u64) -> Result<(Share, String), Problem> {
+    fn share(&self, _asker: Asker, id: &str, wanted: NewShare) -> Result<(Share, String), Problem> {
         self.find(id)?;
-        let share = Share { id: "share1".into(), role: role.into(), created_at: 1_000, expires_at: seconds };
+        let NewShare { role, seconds, once } = wanted;
+        let share =
+            Share { id: "share1".into(), role, created_at: 1_000, expires_at: seconds, once, ..Share::default() };
         self.shares.lock().unwrap().push(share.clone());
         Ok((share, "s".repeat(43)))
     }
@@ -236,6 +238,12 @@ impl Fake {
         self.find(id)?;
         self.shares.lock().unwrap().retain(|s| s.id != share);
         Ok(())
+    }
+
+    fn viewers(&self, asker: Asker, id: &str) -> Result<Vec<Viewer>, Problem> {
+        self.find(id)?;
+        let role = "control".into();
+        Ok(vec![Viewer { session: id.into(), name: asker.name, role, since: 1_000, ..Viewer::default() }])
     }
 
     fn machines(&self, _asker: Asker) -> Vec<Machine> {

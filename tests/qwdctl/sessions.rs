@@ -87,12 +87,19 @@ fn stop_waits_until_all_are_gone() {
 fn shares_are_made_listed_and_revoked() {
     let bed = Bed::new();
     let id = started(&bed);
-    let link = bed.good(&format!("share {id} --view --lifetime 2h"));
+    let link = bed.good(&format!("share {id} --view --once --lifetime 2h"));
     assert_eq!(link.out, format!("https://desk.example/qemu-web-desktop/join#{}\n", "s".repeat(43)));
     let listed = bed.good(&format!("share {id} --list --json")).json();
-    assert_eq!(listed, json!([{"id": "share1", "role": "view", "created_at": 1000, "expires_at": 7200}]));
+    let share = json!({"id": "share1", "role": "view", "created_at": 1000, "expires_at": 7200, "once": true,
+        "used": false, "used_at": 0, "used_by": ""});
+    assert_eq!(listed["shares"], json!([share]));
+    assert_eq!((&listed["viewers"][0]["role"], &listed["viewers"][0]["since"]), (&json!("control"), &json!(1000)));
+    let table = bed.good(&format!("share {id} --list")).out;
+    assert!(table.contains("one browser  no") && table.contains("control  own right"), "{table}");
     bed.good(&format!("share {id} --revoke share1"));
-    assert_eq!(bed.good(&format!("share {id} --list")).out, "The session is not shared.\n");
+    assert!(bed.good(&format!("share {id} --list")).out.starts_with("The session is not shared.\n"));
+    assert_eq!(bed.good(&format!("show {id} --json")).json()["viewers"][0]["role"], "control");
+    assert!(bed.good(&format!("show {id}")).out.contains("On the screen  "));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the API takes: closed records, in which an unknown or a repeated key is refused.
 
 use crate::auth::Password;
-use crate::bus::NewSession;
+use crate::bus::{NewSession, NewShare};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Role, Secret};
 use crate::portal::refusal::Refusal;
 use serde::Deserialize;
@@ -41,9 +41,12 @@ pub(super) struct Extend {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Share {
-    pub(super) role: Role,
+    role: Role,
     #[serde(default)]
-    pub(super) seconds: u64,
+    seconds: u64,
+    /// Good for one browser.
+    #[serde(default)]
+    once: bool,
 }
 
 /// Of `POST sessions/ID/tickets`.
@@ -53,7 +56,7 @@ pub(super) struct Ticket {
     pub(super) role: Role,
 }
 
-/// Of `POST join`.
+/// Of `POST join` and `POST look`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Join {
@@ -72,6 +75,13 @@ impl Create {
             lifetime_seconds: given("lifetime", lifetime)?.unwrap_or_default(),
             force: false,
         })
+    }
+}
+
+impl Share {
+    /// As the launcher takes it.
+    pub(super) fn wanted(&self) -> NewShare {
+        NewShare { role: self.role.to_string(), seconds: self.seconds, once: self.once }
     }
 }
 

@@ -7,7 +7,7 @@ pub mod shares;
 
 pub use person::{sign_in, sign_out, who};
 pub use sessions::{create, extend, get, list, machines, status, stop};
-pub use shares::{join, revoke, share, shares, ticket};
+pub use shares::{join, look, revoke, share, shares, ticket, viewers};
 
 use super::http::Reply;
 use super::refusal::Refusal;

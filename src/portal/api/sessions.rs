@@ -101,6 +101,7 @@ pub fn status(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::json(200, &json!(status)))
 }
 
-fn visitor(ask: &Ask<'_>) -> Asker {
+/// Who asks, whether signed in or not.
+pub(super) fn visitor(ask: &Ask<'_>) -> Asker {
     ask.person.as_ref().map_or_else(Asker::default, Person::asker)
 }

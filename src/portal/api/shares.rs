@@ -2,6 +2,8 @@
 
 use super::input::{self, parse};
 use super::object;
+use super::sessions::visitor;
+use crate::bus::Joined;
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
@@ -18,10 +20,10 @@ pub fn shares(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 /// POST sessions/ID/shares: the only answer in which the link stands.
 pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
-    let input::Share { role, seconds } = parse(&ask.request.body)?;
-    let (share, secret) = ask.app.launcher.change(|l| l.share(asker.clone(), id.as_str(), role.as_str(), seconds))?;
+    let wanted = parse::<input::Share>(&ask.request.body)?.wanted();
+    let (share, secret) = ask.app.launcher.change(|l| l.share(asker.clone(), id.as_str(), wanted.clone()))?;
     if let Ok(session) = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str())) {
-        asked(&asker, &session, format_args!("asked for a link to share it for {role}"));
+        asked(&asker, &session, format_args!("asked for a link to share it for {}", share.role));
     }
     Ok(Reply::json(201, &json!({"share": share, "url": share_link(&ask.site, &secret)})))
 }
@@ -33,6 +35,13 @@ pub fn revoke(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(Reply { status: 204, headers: Vec::new(), body: Vec::new() })
 }
 
+/// GET sessions/ID/viewers: who has it on the screen.
+pub fn viewers(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let (asker, id) = (ask.asker()?, ask.session_id()?);
+    let viewers = ask.app.launcher.ask(|l| l.viewers(asker.clone(), id.as_str()))?;
+    Ok(Reply::json(200, &json!({"viewers": viewers})))
+}
+
 /// POST sessions/ID/tickets
 pub fn ticket(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
@@ -41,9 +50,19 @@ pub fn ticket(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::json(200, &json!({"ticket": ticket})))
 }
 
-/// POST join: whoever holds the secret, signed in or not.
+/// POST join: whoever holds the secret, signed in or not. The `secret` of the answer is good the next time.
 pub fn join(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let secret = parse::<input::Join>(&ask.request.body)?.secret()?;
-    let (session, role, ticket) = ask.app.launcher.change(|l| l.join(secret.expose()))?;
-    Ok(Reply::json(200, &json!({"session": object(&session, &ask.site), "role": role, "ticket": ticket})))
+    let guest = visitor(ask);
+    let Joined { session, role, ticket, secret } =
+        ask.app.launcher.change(|l| l.join(guest.clone(), secret.expose()))?;
+    let session = object(&session, &ask.site);
+    Ok(Reply::json(200, &json!({"session": session, "role": role, "ticket": ticket, "secret": secret})))
+}
+
+/// POST look: the session that a link's holder may see, without a ticket for it.
+pub fn look(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    let secret = parse::<input::Join>(&ask.request.body)?.secret()?;
+    let session = ask.app.launcher.ask(|l| l.look(secret.expose()))?;
+    Ok(Reply::json(200, &json!({"session": object(&session, &ask.site)})))
 }

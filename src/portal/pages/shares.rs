@@ -1,6 +1,7 @@
 //! Share links: made, shown once, taken back.
 
 use super::session::{NewLink, show_session};
+use crate::bus::NewShare;
 use crate::model::Role;
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
@@ -18,7 +19,8 @@ pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
             .parse()
             .map_err(|_| Refusal::bad_request("The time that a link is good for is a whole number of seconds."))?,
     };
-    let made = ask.app.launcher.change(|l| l.share(asker.clone(), id.as_str(), role.as_str(), seconds));
+    let wanted = NewShare { role: role.to_string(), seconds, once: ask.form.ticked("once") };
+    let made = ask.app.launcher.change(|l| l.share(asker.clone(), id.as_str(), wanted.clone()));
     let session = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str()))?;
     match made {
         Ok((_, secret)) => {

@@ -85,6 +85,7 @@ fn shares_and_tickets_come_and_go() {
     assert_eq!((status, made["share"]["role"].as_str()), (201, Some("view")));
     let url = made["url"].as_str().unwrap();
     let secret = url.strip_prefix("http://localhost/qemu-web-desktop/join#").unwrap();
+    assert_eq!(made["share"]["once"], false);
     let (_, listed) = alice.json(Method::Get, "/sessions/abcdefghjk/shares", "");
     assert!(listed["shares"][0]["id"] == "share1" && !listed.to_string().contains(secret));
     let (status, joined) = Browser::new(&bench).json(Method::Post, "/join", &format!(r#"{{"secret":"{secret}"}}"#));
@@ -92,7 +93,17 @@ fn shares_and_tickets_come_and_go() {
         (status, joined["role"].as_str(), joined["ticket"].as_str().map(str::len)),
         (200, Some("view"), Some(43))
     );
-    assert_eq!(Browser::new(&bench).json(Method::Post, "/join", r#"{"secret":"x"}"#).0, 403);
+    // Another secret takes the place of the link's, and whoever is signed in comes under their name.
+    assert_eq!(joined["secret"], "n".repeat(43));
+    let holder = format!(r#"{{"secret":"{secret}"}}"#);
+    assert_eq!(Browser::of(&bench, "bob").json(Method::Post, "/join", &holder).0, 200);
+    let (_, viewers) = alice.json(Method::Get, "/sessions/abcdefghjk/viewers", "");
+    assert_eq!((&viewers["viewers"][0]["name"], &viewers["viewers"][1]["name"]), (&"".into(), &"bob".into()));
+    let (status, seen) = Browser::new(&bench).json(Method::Post, "/look", &holder);
+    assert_eq!((status, &seen["session"]["owner"], &seen["ticket"]), (200, &"alice".into(), &serde_json::Value::Null));
+    for path in ["/join", "/look"] {
+        assert_eq!(Browser::new(&bench).json(Method::Post, path, r#"{"secret":"x"}"#).0, 403);
+    }
     let (status, ticket) = alice.json(Method::Post, "/sessions/abcdefghjk/tickets", r#"{"role":"control"}"#);
     assert_eq!((status, ticket["ticket"].as_str().map(str::len)), (200, Some(43)));
     assert_eq!(alice.json(Method::Post, "/sessions/abcdefghjk/tickets", r#"{"role":"root"}"#).0, 400);

@@ -15,7 +15,7 @@ fn request(browser: &mut Browser<'_>, route: &Route, csrf: &str) -> u16 {
             let body = match path.rsplit('/').next().unwrap() {
                 "extend" => r#"{"seconds":60}"#,
                 "shares" | "tickets" => r#"{"role":"view"}"#,
-                "join" => r#"{"secret":""}"#,
+                "join" | "look" => r#"{"secret":""}"#,
                 "sessions" => r#"{"machine":"slax.iso","terms":true,"owner":"mallory"}"#,
                 _ => "",
             };
