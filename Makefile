@@ -47,11 +47,14 @@ install:
 	install -m 644 units/tmpfiles.d/qemu-web-desktop.conf $(DESTDIR)$(tmpfilesdir)/
 	install -m 644 $(wildcard html/static/*) $(wildcard apache/unavailable.*) $(DESTDIR)$(pkgdata)/static/
 	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/apache2/conf-available
-	for f in $(wildcard etc/*); do \
+	for f in $(wildcard etc/*.*); do \
 	    test -e $(DESTDIR)$(sysconfdir)/qemu-web-desktop/$${f##*/} || \
 	    install -m 644 $$f $(DESTDIR)$(sysconfdir)/qemu-web-desktop/ || exit 1; \
 	done
 	install -m 644 apache/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/apache2/conf-available/
+	for d in filter.d jail.d; do \
+	    install -D -m 644 etc/fail2ban/$$d/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/fail2ban/$$d/qemu-web-desktop.conf || exit 1; \
+	done
 	install -d $(DESTDIR)$(completions)
 	install -m 644 $(out)/qwdctl.bash $(DESTDIR)$(completions)/qwdctl
 	for m in $(manpages); do \
@@ -68,6 +71,7 @@ uninstall:
 	rm -f $(DESTDIR)$(datadir)/dbus-1/interfaces/org.qemuwebdesktop.Launcher1.xml
 	rm -f $(DESTDIR)$(tmpfilesdir)/qemu-web-desktop.conf
 	rm -f $(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
+	rm -f $(DESTDIR)$(sysconfdir)/fail2ban/filter.d/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/fail2ban/jail.d/qemu-web-desktop.conf
 	for m in $(manpages); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; done
 
 # The package; its path is the last line.
