@@ -1,21 +1,23 @@
-"""Runs inside a bed: a line of JSON in, one piece of work, a line of JSON out.
+"""Runs inside a bed, as 'ours' or 'peer': a line of JSON in, one piece of work, a line of JSON out.
 
 The order of the work is decided outside, so that several beds can take turns."""
 
+import importlib
 import json
 import sys
 import traceback
 
-import bare
-import memory
-import ours
+# What is told apart by the service, and what both have.
+MODULES = {"ours": ("ours", "bare"), "peer": ("peer",)}
+COMMON = ("processes",)
 
 
 def main():
     work = {}
-    for module in (ours.Ours(), bare.Bare(), memory):
-        name = getattr(module, "__name__", type(module).__name__.lower())
-        work.update({f"{name}.{do}": getattr(module, do) for do in module.WORK})
+    for name in (*MODULES[sys.argv[1]], *COMMON):
+        module = importlib.import_module(name)
+        worker = module.Worker() if hasattr(module, "Worker") else module
+        work.update({f"{name}.{do}": getattr(worker, do) for do in worker.WORK})
     for line in sys.stdin:
         order = json.loads(line)
         try:

@@ -19,7 +19,7 @@ MACHINE = "/var/lib/qemu-web-desktop/machines/idle.img"
 PATIENCE = 60
 
 
-class Bare:
+class Worker:
     WORK = ("learn", "start", "burst")
 
     def __init__(self):

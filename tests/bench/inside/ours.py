@@ -4,12 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from screen import Api, Screen, WebSocket
+from waiting import wait
 
 PORT = 8080
 ORIGIN = f"http://localhost:{PORT}"
 MACHINE = "idle.img"
 GREETING = b"RFB 003.008\n"
-PATIENCE = 60
 
 
 class Place:
@@ -18,8 +18,10 @@ class Place:
     port, origin = PORT, ORIGIN
 
 
-class Ours:
-    WORK = ("start", "burst", "open", "view", "leave", "stop")
+class Worker:
+    """One person's client, and a new one for each of a burst."""
+
+    WORK = ("start", "burst", "open", "view", "leave", "stop", "cookie", "ticket")
 
     def __init__(self):
         self.api, self.viewers = Api(Place, "bench"), []
@@ -34,7 +36,7 @@ class Ours:
 
     def burst(self, count):
         """That many requests at the same moment, each from a client of its own: milliseconds until
-        the last greeting, the sessions, and those whose link leads to another's machine."""
+        the last greeting, and how each fared."""
         clients = [Api(Place, f"bench{i}") for i in range(count)]
         begun = time.perf_counter()
         with ThreadPoolExecutor(count) as pool:
@@ -43,7 +45,7 @@ class Ours:
         for client, result in zip(clients, results):
             if "session" in result:
                 screen = Screen(ORIGIN, client.ticket(result["session"]))
-                result["name"] = screen.name
+                result["right"] = f"qwd-{result['session']}" in screen.name
                 screen.close()
                 self.end(client, result["session"])
         return took, results
@@ -73,6 +75,13 @@ class Ours:
         for session in sessions:
             self.end(self.api, session)
 
+    def cookie(self):
+        """What a browser that is signed in sends."""
+        return self.api.cookie
+
+    def ticket(self, session):
+        return self.api.ticket(session)
+
     @staticmethod
     def end(client, session):
         client.call("DELETE", f"sessions/{session}")
@@ -99,11 +108,3 @@ def greet_or_say(api):
         return result
     except Exception as e:
         return {"at": time.perf_counter(), "problem": str(e)}
-
-
-def wait(ready):
-    end = time.monotonic() + PATIENCE
-    while not ready():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {PATIENCE} s")
-        time.sleep(0.02)

@@ -1,0 +1,133 @@
+"""The predecessor through its front door: the form's answer names a WebSocket, which is tried until
+the machine behind it greets. Its settings are read anew for each request."""
+
+import re
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from screen import Screen, WebSocket
+from waiting import wait
+
+FORM = "http://localhost/cgi-bin/qemu-web-desktop.pl"
+SCREENS = "http://localhost:6080"
+SETTINGS = Path("/etc/qemu-web-desktop/config.pl")
+TOKENS = Path("/var/lib/qemu-web-desktop/snapshots/websockify-target.d")
+WANTED = {"machine": "idle.img", "user": "bench", "cpu": "1", "memory": "0.125", "snapshot_lifetime": "43200"}
+GREETING = b"RFB 003.008\n"
+PATIENCE = 30
+
+
+class Worker:
+    WORK = ("fresh", "delay", "start", "burst", "open", "view", "leave", "stop", "tokens")
+
+    def __init__(self):
+        self.viewers = []
+
+    def fresh(self):
+        """As after a boot, with what the requests before have left gone."""
+        subprocess.run(["systemctl", "restart", "apache2"], check=True)
+
+    def delay(self, seconds):
+        """How long it waits before it answers, so that the machine has time to come up."""
+        text = SETTINGS.read_text()
+        SETTINGS.write_text(re.sub(r"(?m)^(\$config\{boot_delay\} *=).*;$", rf"\1 {seconds};", text))
+
+    def start(self):
+        """Milliseconds from the request to the screen's greeting, and the session."""
+        begun = time.perf_counter()
+        session = create()
+        viewer = greeted(session)
+        took = (time.perf_counter() - begun) * 1000
+        viewer.close()
+        return took, session
+
+    def burst(self, count):
+        """That many requests at the same moment: milliseconds until the last greeting, and how each fared."""
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(count) as pool:
+            results = list(pool.map(greet_or_say, range(count)))
+        took = (max(r["at"] for r in results) - begun) * 1000
+        for result in results:
+            if "session" in result:
+                session = result["session"]
+                screen = Screen(SCREENS, None, **way(session))
+                result["right"] = session["name"] in screen.name
+                screen.close()
+        self.stop(*(r["promised"] for r in results if "promised" in r))
+        return took, results
+
+    def open(self):
+        """A session that runs, without a viewer."""
+        session = create()
+        greeted(session).close()
+        return session
+
+    def view(self, session):
+        """One more viewer, who has seen the screen once and stays."""
+        screen = Screen(SCREENS, None, **way(session))
+        screen.picture()
+        self.viewers.append(screen)
+
+    def leave(self):
+        """All viewers go."""
+        while self.viewers:
+            self.viewers.pop().close()
+
+    def stop(self, *sessions):
+        """Comes back when they are gone."""
+        for session in sessions:
+            ask(session_stop=session["name"])
+
+    def tokens(self, count):
+        """So many sessions' tokens more that lead nowhere; none: those are gone."""
+        for token in TOKENS.glob("bench*"):
+            token.unlink()
+        for i in range(count):
+            (TOKENS / f"bench{i}").write_text(f"bench{i}: 127.0.0.1:1\n")
+
+
+def ask(**fields):
+    with urllib.request.urlopen(FORM, urllib.parse.urlencode(fields).encode(), timeout=120) as answer:
+        return answer.read().decode("utf-8", "replace")
+
+
+def create():
+    """A session that is promised, by its name and its screen's token."""
+    page = ask(**WANTED)
+    name, token = re.search(r"as session ([\w-]+)", page), re.search(r"token=(\w+)", page)
+    if not name or not token or "Connect to your machine" not in page:
+        problem = re.search(r"\[ERROR\][^<]*", page)
+        raise RuntimeError(problem.group() if problem else "no machine was promised")
+    return {"name": name[1], "token": token[1]}
+
+
+def way(session):
+    """How a WebSocket gets there."""
+    return {"path": f"/?token={session['token']}", "protocols": ["binary"]}
+
+
+def greeted(session):
+    """A connection on which the screen has greeted."""
+    def look():
+        try:
+            viewer = WebSocket(SCREENS, **way(session))
+            if viewer.read(len(GREETING)) == GREETING:
+                return viewer
+        except (OSError, EOFError):
+            return None
+    return wait(look, pause=0.005, patience=PATIENCE)
+
+
+def greet_or_say(_):
+    result = {}
+    try:
+        result["promised"] = create()
+        greeted(result["promised"]).close()
+        result["session"] = result["promised"]
+    except Exception as e:
+        result["problem"] = str(e)
+    return {"at": time.perf_counter(), **result}

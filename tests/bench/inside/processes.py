@@ -1,0 +1,76 @@
+"""What processes take: memory they own and share (PSS), CPU, wake-ups."""
+
+import os
+import time
+from pathlib import Path
+
+OURS = "/usr/libexec/qemu-web-desktop/"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+WORK = ("memory", "cpu")
+
+
+def groups():
+    """Processes and the group each belongs to; those of no interest are left out."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                exe = os.readlink(folder / "exe").removesuffix(" (deleted)")
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if group := group_of(exe, words):
+                yield folder, group
+
+
+def group_of(exe, words):
+    if exe.startswith(OURS):
+        return exe.removeprefix(OURS)
+    if b"/usr/bin/websockify" in words:
+        return "websockify"
+    if exe.endswith("/dash") and any(b"qemu-tcg" in word for word in words):
+        # Waits for the predecessor's QEMU.
+        return "sh"
+    known = {"/usr/sbin/apache2": "apache2", "/usr/lib/systemd/systemd": "systemd", "/usr/bin/dbus-daemon": "dbus",
+             "/usr/bin/socat": "socat"}
+    return known.get(exe)
+
+
+def memory():
+    """PSS of each group in kB, once it does not change any more: who has just served somebody tidies up."""
+    last = total(pss)
+    for _ in range(20):
+        time.sleep(0.3)
+        now = total(pss)
+        if sum(now.values()) == sum(last.values()):
+            break
+        last = now
+    return last
+
+
+def cpu():
+    """CPU seconds of each group so far, those of its ended processes included."""
+    return total(cpu_of)
+
+
+def total(measure):
+    figures = {}
+    for folder, group in groups():
+        try:
+            figures[group] = figures.get(group, 0) + measure(folder)
+        except OSError:
+            continue
+    return figures
+
+
+def pss(folder):
+    for line in (folder / "smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def cpu_of(folder):
+    # After the name, which may hold anything: utime, stime, cutime, cstime are fields 14 to 17.
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / TICKS

@@ -1,0 +1,8 @@
+"""The measurements. Each takes both places and how thorough to be, and gives rows.
+
+What is compared takes turns, so that a busy machine is as busy for the one as for the other."""
+
+from .memory import memory
+from .start import burst, start
+
+ALL = (start, burst, memory)
