@@ -47,7 +47,10 @@ install:
 	install -m 644 units/tmpfiles.d/qemu-web-desktop.conf $(DESTDIR)$(tmpfilesdir)/
 	install -m 644 $(wildcard html/static/*) $(wildcard apache/unavailable.*) $(DESTDIR)$(pkgdata)/static/
 	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/apache2/conf-available
-	for f in $(wildcard etc/*.*); do \
+	install -d $(DESTDIR)$(sysconfdir)/pam.d
+	test -e $(DESTDIR)$(sysconfdir)/pam.d/qemu-web-desktop || \
+	    install -m 644 etc/pam.d/qemu-web-desktop $(DESTDIR)$(sysconfdir)/pam.d/
+	for f in $(filter-out %.d,$(wildcard etc/*.*)); do \
 	    test -e $(DESTDIR)$(sysconfdir)/qemu-web-desktop/$${f##*/} || \
 	    install -m 644 $$f $(DESTDIR)$(sysconfdir)/qemu-web-desktop/ || exit 1; \
 	done
@@ -72,6 +75,7 @@ uninstall:
 	rm -f $(DESTDIR)$(tmpfilesdir)/qemu-web-desktop.conf
 	rm -f $(DESTDIR)$(sysconfdir)/apache2/conf-available/qemu-web-desktop.conf
 	rm -f $(DESTDIR)$(sysconfdir)/fail2ban/filter.d/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/fail2ban/jail.d/qemu-web-desktop.conf
+	rm -f $(DESTDIR)$(sysconfdir)/pam.d/qemu-web-desktop
 	for m in $(manpages); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/}; done
 
 # The package; its path is the last line.

@@ -26,7 +26,7 @@ pub const COMMAND_SOCKET: &str = "/run/qemu-web-desktop/auth-command.sock";
 pub const MAIL_SOCKET: &str = "/run/qemu-web-desktop/mail.sock";
 
 /// More than this is no answer of ours.
-const ANSWER_MAX: u64 = 64 << 10;
+const ANSWER_MAX: usize = 64 << 10;
 
 /// Asks whether this is the user's password.
 #[derive(Debug, Deserialize, Serialize)]
@@ -131,8 +131,11 @@ fn converse(socket: &Path, question: &impl Serialize, patience: Duration) -> io:
     let mut chunk = [0; 4096];
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || answer.len() as u64 > ANSWER_MAX {
+        if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
+        }
+        if answer.len() > ANSWER_MAX {
+            return Err(io::Error::other("its answer is too long"));
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut chunk)? {
@@ -175,7 +178,8 @@ mod tests {
 
     #[test]
     fn whatever_goes_wrong_lets_nobody_in() {
-        let wrong: [(&str, &'static [u8]); 5] = [
+        let wrong: [(&str, &'static [u8]); 6] = [
+            ("long", &[b' '; 1 << 20]),
             ("empty", b""),
             ("text", b"SUCCESS"),
             ("result", br#"{"result":"yes"}"#),

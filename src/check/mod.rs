@@ -7,6 +7,9 @@
 //! This is their common frame. Whatever goes wrong in it, a panic and a deadline included, is an
 //! answer that lets nobody in; an empty password is refused here and reaches no method.
 
+pub mod command;
+pub mod pam;
+
 use crate::auth::{Answer, Check, CommandCheck, Outcome, Password};
 use crate::journal;
 use serde::de::DeserializeOwned;

@@ -27,7 +27,7 @@ def test_what_is_installed_can_be_removed_but_for_the_configuration(built, tmp_p
     there = files(tmp_path)
     assert {"usr/bin/qwdctl", "usr/lib/systemd/system/qwd-portal.socket", "usr/share/man/man1/qwdctl.1",
             "usr/libexec/qemu-web-desktop/qwd-session", "etc/fail2ban/filter.d/qemu-web-desktop.conf",
-            "etc/qemu-web-desktop/config.toml"} <= there
+            "etc/pam.d/qemu-web-desktop", "etc/qemu-web-desktop/config.toml"} <= there
     make("uninstall", f"DESTDIR={tmp_path}")
     assert files(tmp_path) == {"etc/qemu-web-desktop/config.toml", "etc/qemu-web-desktop/machines.conf"}
 
