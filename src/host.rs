@@ -12,6 +12,11 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
+/// Microseconds since 1970.
+pub fn now_microseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// Load, memory and CPUs at this moment.
 pub fn figures() -> Host {
     let mut system = sysinfo::System::new();

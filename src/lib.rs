@@ -13,6 +13,7 @@ pub mod qemu;
 pub mod unit;
 // Layer 3: one module for each thing outside.
 pub mod auth;
+pub mod cgroup;
 pub mod clearing;
 pub mod host;
 pub mod images;

@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config"],
     &["bus", "policy", "qemu", "unit"],
-    &["auth", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "systemd"],
+    &["auth", "cgroup", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "systemd"],
     &["check", "ctl", "display", "launcher", "portal", "reaper", "session"],
 ];
 
@@ -29,8 +29,11 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Programs that must not even be able to name these.
 const NEVER: &[(&str, &[&str])] = &[
-    ("portal", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
-    ("display", &["systemd", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
+    ("portal", &["systemd", "cgroup", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
+    (
+        "display",
+        &["systemd", "cgroup", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"],
+    ),
     ("session", &["systemd", "bus", "records", "launcher"]),
     ("launcher", &["portal", "display", "ctl"]),
 ];

@@ -1,6 +1,8 @@
 //! The launcher's methods, as a proxy for those who call it.
 
-use super::types::{Asker, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
+use super::types::{
+    Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Usage, Viewer,
+};
 use zbus::zvariant::OwnedFd;
 
 /// Who may call what: root everything; the portal's user all but `Redeem`, `Report`, `Examine` and
@@ -56,6 +58,10 @@ pub trait Launcher {
     fn examine(&self, name: &str) -> zbus::Result<Machine>;
     /// The service in figures.
     fn status(&self, asker: Asker) -> zbus::Result<Status>;
+    /// The service in figures, and what each session uses; administrators only.
+    fn monitor(&self, asker: Asker) -> zbus::Result<(Status, Vec<Usage>)>;
+    /// Sums without names, for the portal and root.
+    fn figures(&self) -> zbus::Result<Figures>;
     /// Ends what is overdue and removes what was left behind; returns a sentence for each.
     fn sweep(&self) -> zbus::Result<Vec<String>>;
     /// To the display alone: close the screens of this share (empty: all) of this session.

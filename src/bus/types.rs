@@ -166,6 +166,8 @@ pub struct Status {
     pub host_cpus: u32,
     /// Virtual CPUs given out.
     pub cpus_given: u32,
+    /// As many as the configuration gives out.
+    pub cpus_max: u32,
     /// Load of the host: 1.0 is all CPUs busy.
     pub load: f64,
     /// Memory of the host in bytes.
@@ -182,4 +184,42 @@ pub struct Status {
     pub config_problem: String,
     /// Sentences the administrator should read.
     pub warnings: Vec<String>,
+}
+
+/// A session and what it uses of the host, for administrators.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+pub struct Usage {
+    /// The session.
+    pub session: Session,
+    /// When this was read, in microseconds since 1970: two readings make a rate.
+    pub read_at_microseconds: u64,
+    /// CPU time since its start, in microseconds.
+    pub cpu_microseconds: u64,
+    /// Memory at this moment, in bytes: QEMU and all that its files keep of it.
+    pub memory_used: u64,
+    /// As much as it may have, in bytes; zero: no limit, or not started yet.
+    pub memory_limit: u64,
+    /// Threads and processes.
+    pub tasks: u64,
+    /// Those who have it on the screen.
+    pub viewers: u32,
+}
+
+/// The service in figures for machines: sums, and nobody's name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
+pub struct Figures {
+    /// What everybody may know.
+    pub status: Status,
+    /// Sessions whose screen does not answer yet.
+    pub starting: u32,
+    /// Sessions that can be used.
+    pub running: u32,
+    /// Sessions that are ending.
+    pub stopping: u32,
+    /// CPU time of all sessions since this host's start, those that are over included, in microseconds.
+    pub cpu_microseconds: u64,
+    /// Memory of all sessions at this moment, in bytes.
+    pub memory_used: u64,
+    /// Those who have any session on the screen.
+    pub viewers: u32,
 }

@@ -6,6 +6,7 @@ use super::screens::Tickets;
 use super::table::{Entry, Table, find, may_see, no_such};
 use super::viewers::Viewers;
 use crate::bus::{Asker, Session};
+use crate::cgroup::Groups;
 use crate::config::{Catalogue, Loaded, Watched};
 use crate::images::{Facts, Identity};
 use crate::model::{Problem, SessionId, State};
@@ -23,6 +24,7 @@ pub(super) struct Core {
     pub root: PathBuf,
     pub connection: Connection,
     pub systemd: Systemd,
+    pub groups: Groups,
     pub config: Watched,
     pub store: Store,
     pub idle: Idle,
@@ -37,10 +39,13 @@ pub(super) struct Core {
 impl Core {
     /// Reads what exists; sessions that run are taken on as they are.
     pub(super) fn new(root: &Path, connection: &Connection) -> Result<Self, Problem> {
+        let systemd = Systemd::new(connection)?;
+        let groups = Groups::new(root, &systemd.control_group()?);
         let core = Self {
             root: root.to_owned(),
             connection: connection.clone(),
-            systemd: Systemd::new(connection)?,
+            systemd,
+            groups,
             config: Watched::new(root),
             store: Store::new(root),
             idle: Idle::new(),

@@ -4,10 +4,8 @@
 
 use super::caller::Caller;
 use super::core::Core;
-use super::table::taken;
-use super::{catalogue, control, create, joins, kvm, runtime, screens, shares, sweep, viewers};
-use crate::bus::{Asker, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
-use crate::host;
+use super::{catalogue, control, create, figures, joins, screens, shares, sweep, viewers};
+use crate::bus::{Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Usage, Viewer};
 use crate::model::{Problem, Role, Secret, State};
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,7 +225,19 @@ impl Launcher {
         self.run(&header, move |core, caller| {
             caller.must_not_be_display()?;
             let _ = asker;
-            status(core)
+            figures::status(core)
+        })
+        .await
+    }
+
+    async fn monitor(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<(Status, Vec<Usage>), Problem> {
+        self.run(&header, move |core, caller| figures::monitor(core, &core.person(caller, &asker)?)).await
+    }
+
+    async fn figures(&self, #[zbus(header)] header: Header<'_>) -> Result<Figures, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_portal("that: it is the portal's")?;
+            figures::figures(core)
         })
         .await
     }
@@ -242,33 +252,4 @@ impl Launcher {
 
     #[zbus(signal)]
     async fn revoked(emitter: &SignalEmitter<'_>, session: &str, share: &str) -> zbus::Result<()>;
-}
-
-fn status(core: &Arc<Core>) -> Result<Status, Problem> {
-    let (loaded, config_problem) = core.config.current();
-    let settings = &loaded.settings;
-    let figures = host::figures();
-    let (accel, why_not_kvm) = kvm::choose(core, settings)?;
-    let network = runtime::network(settings);
-    let sessions = taken(&core.table());
-    let mut warnings = Vec::new();
-    warnings.extend(why_not_kvm.map(|why| format!("Sessions run under TCG, in software and slowly: {why}.")));
-    if let Err(Some(why)) = &network {
-        warnings.push(format!("Sessions have no network: {why}."));
-    }
-    Ok(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        sessions: sessions.len() as u32,
-        sessions_max: settings.limits.service_max_session_nb,
-        host_cpus: figures.cpus,
-        cpus_given: sessions.iter().map(|t| t.cpus).sum(),
-        load: figures.load,
-        memory_total: figures.memory_total.0,
-        memory_available: figures.memory_available.0,
-        memory_given: sessions.iter().map(|t| t.memory.0).sum(),
-        accel: accel.as_str().to_owned(),
-        network: if network.is_ok() { "user" } else { "none" }.to_owned(),
-        config_problem: config_problem.map(|e| e.to_string()).unwrap_or_default(),
-        warnings,
-    })
 }

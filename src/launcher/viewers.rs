@@ -105,8 +105,13 @@ fn is_good(core: &Core, session: &str, share: &str) -> bool {
 /// Who has this session on the screen.
 pub(super) fn viewers(core: &Core, person: &Person, id: &SessionId) -> Result<Vec<Viewer>, Problem> {
     find(&mut core.table(), person, id)?;
-    core.viewers.await_first(|| core.systemd.active(DISPLAY_UNIT).is_ok_and(|units| !units.is_empty()));
+    await_report(core);
     Ok(core.viewers.of(id))
+}
+
+/// Comes back when a display that runs has said whom it shows, or does not say it.
+pub(super) fn await_report(core: &Core) {
+    core.viewers.await_first(|| core.systemd.active(DISPLAY_UNIT).is_ok_and(|units| !units.is_empty()));
 }
 
 #[cfg(test)]

@@ -65,6 +65,11 @@ pub struct Offer {
     pub reason: Option<String>,
 }
 
+/// Virtual CPUs that are given out together, at most.
+pub fn cpus_in_all(limits: &Limits, host_cpus: u32) -> u32 {
+    (f64::from(host_cpus) * limits.cpu_overcommit).floor() as u32
+}
+
 /// All that a decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -182,7 +187,7 @@ impl Situation<'_> {
                 )
             }
         };
-        [own, Left::virtual_cpus((f64::from(self.host.cpus) * self.limits.cpu_overcommit).floor() as u64, given)]
+        [own, Left::virtual_cpus(u64::from(cpus_in_all(self.limits, self.host.cpus)), given)]
     }
 
     /// What is left of memory, by the person's limit and by the host's.

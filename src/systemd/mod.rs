@@ -101,6 +101,11 @@ impl Systemd {
         let units = self.manager.list_units_by_patterns(&states, &[pattern]).map_err(|e| unreachable(&e))?;
         Ok(units.into_iter().map(|u| u.0).collect())
     }
+
+    /// Where systemd's own control groups begin in each tree of them; empty: at the top.
+    pub fn control_group(&self) -> Result<String, Problem> {
+        self.manager.control_group().map_err(|e| unreachable(&e))
+    }
 }
 
 fn is_no_such_unit(error: &zbus::Error) -> bool {

@@ -11,7 +11,10 @@ mod session;
 mod timer;
 
 pub use examine::{examination, kvm_probe};
-pub use names::{ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, expiry_timer, session_of_timer, session_unit};
+pub use names::{
+    ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, expiry_timer, session_group, session_of_timer,
+    session_unit,
+};
 pub use session::{SessionPlan, session};
 pub use timer::expiry;
 

@@ -19,6 +19,14 @@ pub fn session_unit(id: &SessionId) -> String {
     format!("qwd-session-{id}.service")
 }
 
+/// The control group of all sessions together, below systemd's own.
+pub const SESSIONS_GROUP: &str = "qwd.slice/qwd-sessions.slice";
+
+/// The control group of a session's unit, below systemd's own.
+pub fn session_group(id: &SessionId) -> String {
+    format!("{SESSIONS_GROUP}/{}", session_unit(id))
+}
+
 /// `qwd-expire@ID.N.timer`: the Nth timer of a session; it starts the service of the same name.
 pub fn expiry_timer(id: &SessionId, generation: u32) -> String {
     format!("qwd-expire@{id}.{generation}.timer")
