@@ -114,14 +114,15 @@ impl Ask<'_> {
 
     /// The hidden field for a form on the page that is being made.
     pub fn csrf(&self) -> String {
-        self.anonymous.used.set(self.person.is_none());
         let (purpose, cookie) = self.bound_to();
+        self.anonymous.used.set(!matches!(purpose, Purpose::SignedIn));
         self.app.key.token(purpose, cookie)
     }
 
-    fn bound_to(&self) -> (Purpose, &Secret) {
+    fn bound_to(&self) -> (Purpose<'_>, &Secret) {
         match &self.person {
-            Some(person) => (Purpose::SignedIn, &person.cookie),
+            Some(Person { cookie: Some(cookie), .. }) => (Purpose::SignedIn, cookie),
+            Some(Person { sign_in, .. }) => (Purpose::Remote(sign_in.name.as_str()), &self.anonymous.value),
             None => (Purpose::Anonymous, &self.anonymous.value),
         }
     }

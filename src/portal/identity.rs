@@ -8,6 +8,7 @@ use super::ask::Ask;
 use super::cookie::Cookie;
 use super::http::{Method, Request};
 use super::refusal::Refusal;
+use super::remote;
 use super::signins::{SignIn, SignIns};
 use super::site;
 use crate::bus::Asker;
@@ -52,16 +53,19 @@ pub fn admit(settings: &Settings, request: &Request) -> Result<(), Refusal> {
 pub struct Person {
     /// Who, and what they may.
     pub sign_in: SignIn,
-    /// The value of their cookie.
-    pub cookie: Secret,
+    /// The value of their cookie; none if Apache says with each request who they are.
+    pub cookie: Option<Secret>,
 }
 
 impl Person {
     /// The signed-in person behind a request.
     pub fn of(request: &Request, settings: &Settings, https: bool, store: &SignIns, now: u64) -> Option<Self> {
+        if let Some(sign_in) = remote::user(request, settings, now) {
+            return Some(Self { sign_in, cookie: None });
+        }
         let cookie = Cookie::SignIn.read(request, https)?;
         let sign_in = store.get(&cookie, now).filter(|sign_in| counts(settings, sign_in))?;
-        Some(Self { sign_in, cookie })
+        Some(Self { sign_in, cookie: Some(cookie) })
     }
 
     /// On whose behalf the launcher is called.
@@ -78,7 +82,8 @@ impl Person {
 
 /// Whether a stored sign-in is worth anything under these settings.
 fn counts(settings: &Settings, sign_in: &SignIn) -> bool {
-    let by = |method: &config::Method| sign_in.method == method.as_str();
+    // Whom Apache signs in has no stored sign-in.
+    let by = |method: &config::Method| *method != config::Method::RemoteUser && sign_in.method == method.as_str();
     if is_open(settings) { sign_in.method == OPEN } else { settings.sign_in.methods.iter().any(by) }
 }
 
@@ -99,13 +104,21 @@ pub fn enter(ask: &Ask<'_>, sign_in: SignIn) -> Result<Person, Refusal> {
     leave(ask);
     let cookie = ask.app.sign_ins.add(&sign_in, ask.now)?;
     log::info!("{} signed in from {} ({}).", sign_in.name, named(site::client(ask.request)), sign_in.method);
-    Ok(Person { sign_in, cookie })
+    Ok(Person { sign_in, cookie: Some(cookie) })
 }
 
 /// Ends the sign-in that came with the request, if one did.
 pub fn leave(ask: &Ask<'_>) {
-    if let Some(person) = &ask.person {
-        ask.app.sign_ins.remove(&person.cookie);
+    if let Some(cookie) = ask.person.as_ref().and_then(|person| person.cookie.as_ref()) {
+        ask.app.sign_ins.remove(cookie);
+    }
+}
+
+/// Signs out, for whoever asked for it.
+pub fn sign_out(ask: &Ask<'_>) {
+    leave(ask);
+    if let Some(Person { sign_in, cookie: Some(_) }) = &ask.person {
+        log::info!("{} signed out from {}.", sign_in.name, named(site::client(ask.request)));
     }
 }
 

@@ -12,9 +12,11 @@ use std::path::Path;
 
 /// What a token is bound to: a token made for one cannot be used for the other.
 #[derive(Clone, Copy, Debug)]
-pub enum Purpose {
+pub enum Purpose<'a> {
     /// Forms of a signed-in person.
     SignedIn,
+    /// Forms of a person of this name whom Apache has signed in.
+    Remote(&'a str),
     /// Forms before that.
     Anonymous,
 }
@@ -52,14 +54,14 @@ impl Key {
 
     /// The hidden field of a form, bound to a cookie. Its text is another one each time, so that the
     /// length of a compressed page tells nothing about it.
-    pub fn token(&self, purpose: Purpose, cookie: &Secret) -> String {
+    pub fn token(&self, purpose: Purpose<'_>, cookie: &Secret) -> String {
         let mask = random::bytes::<MAC_BYTES>();
         let masked = self.mac(purpose, cookie).finalize().into_bytes().into_iter().zip(mask).map(|(a, b)| a ^ b);
         BASE64URL_NOPAD.encode(&mask.into_iter().chain(masked).collect::<Vec<u8>>())
     }
 
     /// True if this is such a token; takes as long for a wrong one.
-    pub fn verify(&self, purpose: Purpose, cookie: &Secret, token: &str) -> bool {
+    pub fn verify(&self, purpose: Purpose<'_>, cookie: &Secret, token: &str) -> bool {
         let Ok(token) = BASE64URL_NOPAD.decode(token.as_bytes()) else { return false };
         let (mask, masked) = token.split_at(token.len().min(MAC_BYTES));
         let mac: Vec<u8> = mask.iter().zip(masked).map(|(a, b)| a ^ b).collect();
@@ -85,13 +87,14 @@ impl Key {
         mac.chain_update(b"device\0").chain_update(random).chain_update(name.to_lowercase())
     }
 
-    fn mac(&self, purpose: Purpose, cookie: &Secret) -> Hmac<Sha256> {
-        let purpose: &[u8] = match purpose {
-            Purpose::SignedIn => b"csrf signed-in\0",
-            Purpose::Anonymous => b"csrf anonymous\0",
+    fn mac(&self, purpose: Purpose<'_>, cookie: &Secret) -> Hmac<Sha256> {
+        let (purpose, name): (&[u8], &str) = match purpose {
+            Purpose::SignedIn => (b"csrf signed-in\0", ""),
+            Purpose::Remote(name) => (b"csrf remote\0", name),
+            Purpose::Anonymous => (b"csrf anonymous\0", ""),
         };
         let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.chain_update(purpose).chain_update(cookie.expose())
+        mac.chain_update(purpose).chain_update(name).chain_update(b"\0").chain_update(cookie.expose())
     }
 }
 
@@ -107,6 +110,9 @@ mod tests {
         assert!(key.verify(Purpose::SignedIn, &a, &token));
         assert!(!key.verify(Purpose::SignedIn, &b, &token));
         assert!(!key.verify(Purpose::Anonymous, &a, &token));
+        let remote = key.token(Purpose::Remote("alice"), &a);
+        assert!(key.verify(Purpose::Remote("alice"), &a, &remote));
+        assert!(!key.verify(Purpose::Remote("bob"), &a, &remote) && !key.verify(Purpose::Anonymous, &a, &remote));
         assert!(!Key(vec![8; 32]).verify(Purpose::SignedIn, &a, &token));
         assert_ne!(key.token(Purpose::SignedIn, &a), token);
         let longer = format!("{token}AAAA");

@@ -24,6 +24,7 @@ pub mod password;
 pub mod places;
 pub mod qr;
 pub mod refusal;
+pub mod remote;
 pub mod router;
 pub mod routes;
 pub mod server;
@@ -126,7 +127,8 @@ fn cookies(ask: &Ask<'_>, person: &Person, typed: Option<&str>) -> Vec<String> {
     let https = ask.site.https();
     let fresh = typed.filter(|name| ask.known_device(name).is_none()).map(|name| ask.app.key.device(name));
     let device = fresh.map(|device| Cookie::Device.write(&device, https));
-    [Cookie::SignIn.write(&person.cookie, https)].into_iter().chain(device).collect()
+    let signed_in = person.cookie.as_ref().map(|cookie| Cookie::SignIn.write(cookie, https));
+    signed_in.into_iter().chain(device).collect()
 }
 
 /// Starts a session, for the person signed in or for one who has just typed a name and is signed in by it.

@@ -35,7 +35,11 @@ pub fn sign_in(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 
 /// DELETE sign-in
 pub fn sign_out(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    identity::leave(ask);
+    if ask.person.as_ref().is_some_and(|person| person.cookie.is_none()) {
+        let sentence = "The web server says who you are with each request: sign out there.";
+        return Err(Refusal::new(409, "wrong_state", sentence));
+    }
+    identity::sign_out(ask);
     let reply = Reply { status: 204, headers: Vec::new(), body: Vec::new() };
     Ok(reply.with("Set-Cookie", Cookie::SignIn.clear(ask.site.https())))
 }

@@ -8,7 +8,7 @@ use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
 use crate::portal::signins::SignIn;
-use crate::portal::{cookies, identity, password, site};
+use crate::portal::{cookies, identity, password, remote, site};
 use askama::Template;
 
 #[derive(Template)]
@@ -19,6 +19,8 @@ struct SignInPage<'a> {
     /// A name is enough.
     open: bool,
     passwords: bool,
+    /// Why the web server has not said who is there, if it should have.
+    remote: String,
     /// What is typed here can be read on the way.
     exposed: bool,
     name: &'a str,
@@ -47,6 +49,7 @@ fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, 
         csrf: ask.csrf(),
         open: identity::is_open(ask.settings),
         passwords: password::wanted(ask.settings),
+        remote: remote::missing(ask.request, ask.settings),
         exposed: !ask.site.https() && !local,
         name: ask.form.text("name"),
         session: wanted.map_or_else(String::new, |id| id.to_string()),
@@ -83,8 +86,21 @@ fn checked(ask: &Ask<'_>, name: &str) -> Result<SignIn, Refusal> {
     password::check(ask, name, &Password::from(ask.form.exact("password")))
 }
 
-/// POST sign-out
+#[derive(Template)]
+#[template(path = "sign-out.html")]
+struct SignOutPage<'a> {
+    frame: Frame<'a>,
+    /// Where the web server signs people out; empty: nowhere that we know of.
+    url: &'a str,
+}
+
+/// POST sign-out. Whom the web server has signed in can be signed out there only.
 pub fn sign_out(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    identity::leave(ask);
+    identity::sign_out(ask);
+    if ask.person.as_ref().is_some_and(|person| person.cookie.is_none()) {
+        let url = ask.settings.sign_in.sign_out_url.as_deref().unwrap_or_default();
+        // The policy of the pages lets no form lead to another site, but links and pages that move on.
+        return page(200, &SignOutPage { frame: Frame::of(ask, ""), url });
+    }
     Ok(Reply::see_other("/").with("Set-Cookie", Cookie::SignIn.clear(ask.site.https())))
 }

@@ -5,6 +5,7 @@ mod bus;
 mod markup;
 mod matrix;
 mod pages;
+mod remote;
 mod server;
 mod sign_in;
 
