@@ -1,7 +1,7 @@
 //! The launcher's methods, as a proxy for those who call it.
 
 use super::types::{
-    Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Usage, Viewer,
+    Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
 };
 use zbus::zvariant::OwnedFd;
 
@@ -52,7 +52,11 @@ pub trait Launcher {
     /// whose screens must be closed. A launcher that is not there has nobody to tell.
     #[zbus(no_autostart)]
     fn report(&self, viewers: Vec<Viewer>) -> zbus::Result<Vec<(String, String)>>;
-    /// The catalogue.
+    /// What would be accepted from the asker now.
+    fn offer(&self, asker: Asker) -> zbus::Result<Offer>;
+    /// What the first page shows: what would be accepted, the machines and the asker's sessions.
+    fn front(&self, asker: Asker) -> zbus::Result<(Offer, Vec<Machine>, Vec<Session>)>;
+    /// The machines that the asker may use.
     fn machines(&self, asker: Asker) -> zbus::Result<Vec<Machine>>;
     /// Looks into a machine's image by an unprivileged process, and remembers what it found.
     fn examine(&self, name: &str) -> zbus::Result<Machine>;

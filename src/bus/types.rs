@@ -83,6 +83,22 @@ pub struct NewShare {
     pub once: bool,
 }
 
+/// What would be accepted at this moment from the one who asks. Zero but for the lifetime while
+/// nothing at all would be.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
+pub struct Offer {
+    /// Sessions that can still be started.
+    pub sessions: u32,
+    /// The most virtual CPUs of the next one.
+    pub cpus: u32,
+    /// The most guest memory of the next one, in bytes.
+    pub memory_bytes: u64,
+    /// The longest it can be made to live, in seconds; zero: no bound.
+    pub lifetime_seconds: u64,
+    /// Why nothing can be started, as a sentence; else empty.
+    pub reason: String,
+}
+
 /// A right to obtain tickets, without its secret.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Share {

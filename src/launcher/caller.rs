@@ -1,9 +1,9 @@
 //! Who is calling, as the bus itself knows it, and for whom they may speak.
 
 use crate::bus::{Asker, DISPLAY_USER, PORTAL_USER, USERS_GROUP};
-use crate::config::{Method, SignIn};
+use crate::config::{Method, Settings};
 use crate::model::{Problem, UserName, Word};
-use crate::policy;
+use crate::policy::{self, Allowed};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -39,12 +39,12 @@ pub(super) struct Account {
 pub(super) struct Person {
     /// Their name; whose sessions they get.
     pub name: UserName,
-    /// Their groups, as their sign-in reported them.
-    pub groups: Vec<String>,
     /// May see and end everybody's.
     pub admin: bool,
     /// May pass over limits.
     pub root: bool,
+    /// Their limits.
+    pub allowed: Allowed,
 }
 
 /// Remembers callers by their unique bus names, which are never used twice.
@@ -118,27 +118,26 @@ fn denied(who: &str) -> Problem {
 
 impl Caller {
     /// Whom this caller may speak for, of those they say they do.
-    pub(super) fn person(&self, asker: &Asker, sign_in: &SignIn) -> Result<Person, Problem> {
+    pub(super) fn person(&self, asker: &Asker, settings: &Settings) -> Result<Person, Problem> {
         match self {
             Self::Root => {
                 let name = if asker.name.is_empty() { "root" } else { &asker.name };
-                Ok(Person { name: name.parse()?, groups: asker.groups.clone(), admin: true, root: true })
+                Ok(Person { admin: true, root: true, ..nobodys_admin(name.parse()?, &asker.groups, settings) })
             }
             // Those sessions are reached by qwdctl alone, where the account is known and not typed.
             Self::Portal if asker.name.starts_with(LOCAL) => Err(Problem::new(
                 Word::NotAllowed,
                 format!("Names that begin with '{LOCAL}' are those of accounts on the server; sign in under another."),
             )),
-            Self::Portal => Ok(signed_in(asker.name.parse()?, asker.groups.clone(), sign_in)),
+            Self::Portal => Ok(signed_in(asker.name.parse()?, &asker.groups, settings)),
             // Whom PAM signs in on the page is the same person here.
-            Self::Member(account) if sign_in.has(Method::Pam) => {
-                Ok(signed_in(account.name.parse()?, account.groups.clone(), sign_in))
+            Self::Member(account) if settings.sign_in.has(Method::Pam) => {
+                Ok(signed_in(account.name.parse()?, &account.groups, settings))
             }
             // Else a local account must not inherit the sessions, or the rights, of somebody else's
             // who signs in under that name on the page.
             Self::Member(Account { name, groups }) => {
-                let name = format!("{LOCAL}{name}").parse()?;
-                Ok(Person { name, groups: groups.clone(), admin: false, root: false })
+                Ok(nobodys_admin(format!("{LOCAL}{name}").parse()?, groups, settings))
             }
             Self::Display => Err(self.not_for("this")),
         }
@@ -152,11 +151,6 @@ impl Caller {
     /// `Ok` for the display and root.
     pub(super) fn must_be_display(&self, what: &str) -> Result<(), Problem> {
         if matches!(self, Self::Root | Self::Display) { Ok(()) } else { Err(self.not_for(what)) }
-    }
-
-    /// `Ok` for all who may ask for things at all.
-    pub(super) fn must_not_be_display(&self) -> Result<(), Problem> {
-        if *self == Self::Display { Err(self.not_for("that: it redeems tickets and nothing else")) } else { Ok(()) }
     }
 
     /// `Ok` for the portal and root.
@@ -175,29 +169,36 @@ impl Caller {
     }
 }
 
-/// Somebody whose name has been checked, or who is nobody's administrator.
-fn signed_in(name: UserName, groups: Vec<String>, sign_in: &SignIn) -> Person {
-    let admin = policy::is_admin(sign_in, &name, &groups);
-    Person { name, groups, admin, root: false }
+/// Somebody whose name makes them an administrator if the configuration says so.
+fn signed_in(name: UserName, groups: &[String], settings: &Settings) -> Person {
+    let admin = policy::is_admin(&settings.sign_in, &name, groups);
+    Person { admin, ..nobodys_admin(name, groups, settings) }
+}
+
+fn nobodys_admin(name: UserName, groups: &[String], settings: &Settings) -> Person {
+    let allowed = Allowed::of(settings, &name, groups);
+    Person { name, admin: false, root: false, allowed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::config::{Allowance, SignIn};
 
     fn asker(name: &str, groups: &[&str]) -> Asker {
         Asker { name: name.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect() }
     }
 
     /// These methods; alice and the group wheel are administrators.
-    fn sign_in(methods: &[Method]) -> SignIn {
-        SignIn {
+    fn settings(methods: &[Method]) -> Settings {
+        let mut settings = Settings::default();
+        settings.sign_in = SignIn {
             methods: methods.to_vec(),
             admins: vec!["alice".parse().unwrap()],
             admin_groups: vec!["wheel".to_owned()],
-            ..Settings::default().sign_in
-        }
+            ..settings.sign_in
+        };
+        settings
     }
 
     fn member(name: &str, groups: &[&str]) -> Caller {
@@ -207,7 +208,7 @@ mod tests {
 
     /// Name, administrator, root.
     fn decided(caller: &Caller, asker: &Asker, methods: &[Method]) -> (String, bool, bool) {
-        let person = caller.person(asker, &sign_in(methods)).unwrap();
+        let person = caller.person(asker, &settings(methods)).unwrap();
         (person.name.to_string(), person.admin, person.root)
     }
 
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(decided(&Caller::Portal, &asker("bob", &["wheel"]), &imap), ("bob".into(), true, false));
         assert_eq!(decided(&Caller::Portal, &asker("alice", &[]), &imap), ("alice".into(), true, false));
         assert_eq!(decided(&Caller::Portal, &asker("alice", &["wheel"]), &[]), ("alice".into(), false, false));
-        let refused = |name| Caller::Portal.person(&asker(name, &[]), &sign_in(&imap)).unwrap_err().word;
+        let refused = |name| Caller::Portal.person(&asker(name, &[]), &settings(&imap)).unwrap_err().word;
         assert_eq!(refused(""), Word::BadRequest);
         assert_eq!(refused("a/b"), Word::BadRequest);
         assert_eq!(refused("local:carol"), Word::NotAllowed);
@@ -256,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_follow_the_name_that_was_decided_and_the_groups_that_are_known() {
+        let mut settings = settings(&[]);
+        let sessions = |n| Allowance { sessions: Some(n), ..Allowance::default() };
+        settings.limits.users.insert("alice".parse().unwrap(), sessions(7));
+        settings.limits.groups.insert("staff".into(), sessions(5));
+        let most = |caller: &Caller, asker: &Asker| caller.person(asker, &settings).unwrap().allowed.sessions.most;
+        assert_eq!(most(&Caller::Portal, &asker("alice", &["staff"])), 7);
+        assert_eq!(most(&Caller::Portal, &asker("bob", &["staff"])), 5);
+        assert_eq!(most(&member("alice", &[]), &asker("alice", &["staff"])), 3);
+        assert_eq!(most(&member("carol", &["staff"]), &asker("alice", &[])), 5);
+        assert_eq!(most(&Caller::Root, &asker("alice", &[])), 7);
+    }
+
+    #[test]
     fn the_groups_of_an_account_have_names() {
         let root = User::from_uid(Uid::from_raw(0)).unwrap().unwrap();
         assert!(groups_of(&root).contains(&"root".to_owned()));
@@ -263,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_display_owns_nothing_and_sweeps_nothing() {
-        assert!(Caller::Display.person(&asker("alice", &[]), &sign_in(&[])).is_err());
+        assert!(Caller::Display.person(&asker("alice", &[]), &settings(&[])).is_err());
         assert!(Caller::Display.must_be_root("that").is_err());
         assert!(Caller::Portal.must_be_display("that").is_err());
         assert!(member("carol", &[]).must_be_portal("that").is_err());

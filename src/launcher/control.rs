@@ -2,11 +2,11 @@
 
 use super::caller::Person;
 use super::core::Core;
-use super::table::find;
+use super::table::{bound, find, span};
 use crate::bus::Session;
 use crate::host;
 use crate::model::{Problem, SessionId, State, Word};
-use crate::policy::{self, Asked, Span};
+use crate::policy::{self, Asked};
 use crate::unit;
 
 /// Asks the guest to shut down and ends the session. Comes back at once; twice is fine.
@@ -59,7 +59,6 @@ pub(super) fn stop_all(core: &Core, person: &Person) -> Result<u32, Problem> {
 
 /// Moves the end so many seconds further away, from the present end.
 pub(super) fn extend(core: &Core, person: &Person, id: &SessionId, seconds: u64) -> Result<Session, Problem> {
-    let allowed = core.allowed(person);
     let (record, old_timer) = {
         let mut table = core.table();
         let entry = find(&mut table, person, id)?;
@@ -67,11 +66,7 @@ pub(super) fn extend(core: &Core, person: &Person, id: &SessionId, seconds: u64)
             return Err(Problem::new(Word::WrongState, "This session is ending already."));
         }
         let session = &mut entry.record.session;
-        let span =
-            Span { created_at: session.created_at, expires_at: session.expires_at, latest: session.extendable_until };
-        // Of somebody else the groups are not known; what was decided at the start holds for all.
-        let own = session.owner == person.name.as_str();
-        session.expires_at = policy::extended(span, own.then_some(&allowed.lifetime), seconds)?;
+        session.expires_at = policy::extended(span(session), bound(person, session), seconds)?;
         let old_timer = unit::expiry_timer(id, entry.record.timer);
         entry.record.timer += 1;
         (entry.record.clone(), old_timer)

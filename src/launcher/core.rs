@@ -10,7 +10,6 @@ use crate::cgroup::Groups;
 use crate::config::{Catalogue, Loaded, Watched};
 use crate::images::{Facts, Identity};
 use crate::model::{Problem, SessionId, State};
-use crate::policy::Allowed;
 use crate::records::{Record, Store, is_running};
 use crate::systemd::Systemd;
 use std::collections::HashMap;
@@ -90,18 +89,13 @@ impl Core {
 
     /// For whom this caller may speak, of those they say they do, under the settings in force.
     pub(super) fn person(&self, caller: &Caller, asker: &Asker) -> Result<Person, Problem> {
-        caller.person(asker, &self.loaded().settings.sign_in)
+        caller.person(asker, &self.loaded().settings)
     }
 
-    /// Who wants to look around; `None` if all is to be seen: by root, or before anybody is signed in.
+    /// Who wants to look around; `None` before anybody is signed in on the page.
     pub(super) fn visitor(&self, caller: &Caller, asker: &Asker) -> Result<Option<Person>, Problem> {
         let nobody = *caller == Caller::Portal && asker.name.is_empty();
-        if nobody { Ok(None) } else { self.person(caller, asker).map(|person| (!person.root).then_some(person)) }
-    }
-
-    /// What the person may have, under the settings in force.
-    pub(super) fn allowed(&self, person: &Person) -> Allowed {
-        Allowed::of(&self.loaded().settings, &person.name, &person.groups)
+        if nobody { Ok(None) } else { self.person(caller, asker).map(Some) }
     }
 
     /// The machines in force.
@@ -128,7 +122,7 @@ impl Core {
     /// The session, also if it has ended within the last day.
     pub(super) fn get(&self, person: &Person, id: &SessionId) -> Result<Session, Problem> {
         if let Ok(entry) = find(&mut self.table(), person, id) {
-            return Ok(entry.session());
+            return Ok(entry.session_for(person));
         }
         let notice = self.store.notice(id).filter(|n| may_see(person, &n.session.owner));
         notice.map(|n| n.session).ok_or_else(no_such)
@@ -140,7 +134,7 @@ impl Core {
             .table()
             .values()
             .filter(|e| (all && person.admin) || e.record.session.owner == person.name.as_str())
-            .map(Entry::session)
+            .map(|entry| entry.session_for(person))
             .collect();
         sessions.sort_by_key(|s| s.created_at);
         sessions

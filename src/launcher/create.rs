@@ -52,9 +52,8 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
     let started = Instant::now();
     let loaded = core.loaded();
     let settings = &loaded.settings;
-    let allowed = Allowed::of(settings, &person.name, &person.groups);
-    let result = order(settings, &allowed, person, request).and_then(|order| {
-        let limits = (!order.force).then_some(&allowed);
+    let result = order(settings, person, request).and_then(|order| {
+        let limits = (!order.force).then_some(&person.allowed);
         let (place, facts) = catalogue::resolve(core, settings, &order.machine, limits)?;
         room(settings)?;
         let runtime = Runtime::decide(core, settings)?;
@@ -96,16 +95,16 @@ fn refused(person: &Person, request: &NewSession, problem: &Problem) {
         QWD_REASON = problem.word.as_str(); "Refused {} a session with {machine}: {problem}", person.name);
 }
 
-fn order(settings: &Settings, allowed: &Allowed, person: &Person, request: &NewSession) -> Result<Order, Problem> {
+fn order(settings: &Settings, person: &Person, request: &NewSession) -> Result<Order, Problem> {
     if request.force && !person.root {
         return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
     }
-    let (cpus, memory, lifetime) = allowed.usual(&settings.session);
+    let (cpus, memory, lifetime) = person.allowed.usual(&settings.session);
     let or = |asked: u64, usual: u64| if asked == 0 { usual } else { asked };
     let cpus = if request.cpus == 0 { cpus } else { request.cpus };
     let memory = Bytes(or(request.memory_bytes, memory.0));
     let lifetime = Lifetime(or(request.lifetime_seconds, lifetime.0));
-    let mut lifetime_max = allowed.lifetime.clone();
+    let mut lifetime_max = person.allowed.lifetime.clone();
     if request.force && lifetime_max.most.0 != 0 {
         lifetime_max.most = lifetime_max.most.max(lifetime);
     }
@@ -153,15 +152,7 @@ fn admit(
     let mut table = core.table();
     if let Some(allowed) = limits {
         let sessions = taken(&table);
-        Situation {
-            limits: &settings.limits,
-            allowed,
-            memory_min: settings.session.memory_min,
-            host: figures,
-            sessions: &sessions,
-            owner: Some(&order.owner),
-        }
-        .admit(&order.wanted)?;
+        Situation::new(settings, allowed, figures, &sessions, Some(&order.owner)).admit(&order.wanted)?;
     }
     let mut entry = Entry::new(record.clone(), State::Starting);
     entry.launching = true;
@@ -182,7 +173,7 @@ fn storage_problem(what: &str, error: &std::io::Error) -> Problem {
 }
 
 /// A disk that cannot grow at all would stop its guest within seconds: better said before.
-fn room(settings: &Settings) -> Result<(), Problem> {
+pub(super) fn room(settings: &Settings) -> Result<(), Problem> {
     let folder = settings.disks_dir.as_deref().unwrap_or(Path::new("/var/tmp"));
     let free = host::free_space(folder)
         .map_err(|e| storage_problem(&format!("{} cannot be used for sessions' disks", folder.display()), &e))?;

@@ -10,8 +10,8 @@ use crate::model::{Problem, SessionId, State, Word};
 use crate::{host, policy, unit};
 use std::sync::Arc;
 
-/// What everybody may know.
-pub(super) fn status(core: &Arc<Core>) -> Result<Status, Problem> {
+/// What everybody may know; what is wrong with the service is told to administrators only.
+pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let (loaded, config_problem) = core.config.current();
     let settings = &loaded.settings;
     let figures = host::figures();
@@ -36,8 +36,8 @@ pub(super) fn status(core: &Arc<Core>) -> Result<Status, Problem> {
         memory_given: sessions.iter().map(|t| t.memory.0).sum(),
         accel: accel.as_str().to_owned(),
         network: if network.is_ok() { "user" } else { "none" }.to_owned(),
-        config_problem: config_problem.map(|e| e.to_string()).unwrap_or_default(),
-        warnings,
+        config_problem: config_problem.filter(|_| admin).map(|e| e.to_string()).unwrap_or_default(),
+        warnings: if admin { warnings } else { Vec::new() },
     })
 }
 
@@ -49,7 +49,7 @@ pub(super) fn monitor(core: &Arc<Core>, person: &Person) -> Result<(Status, Vec<
     viewers::await_report(core);
     let mut usages: Vec<Usage> = entries(core).iter().map(|(id, entry)| usage(core, id, entry)).collect();
     usages.sort_by_key(|usage| usage.session.created_at);
-    Ok((status(core)?, usages))
+    Ok((status(core, true)?, usages))
 }
 
 /// The files of control groups are read without the table, so that nobody waits for them.
@@ -76,7 +76,7 @@ pub(super) fn figures(core: &Arc<Core>) -> Result<Figures, Problem> {
     let entries = entries(core);
     let count = |state| entries.iter().filter(|(_, entry)| entry.state == state).count() as u32;
     Ok(Figures {
-        status: status(core)?,
+        status: status(core, true)?,
         starting: count(State::Starting),
         running: count(State::Running),
         stopping: count(State::Stopping),

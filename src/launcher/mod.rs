@@ -20,6 +20,7 @@ mod follow;
 mod idle;
 mod joins;
 mod kvm;
+mod offers;
 mod runtime;
 mod screens;
 mod service;

@@ -4,8 +4,10 @@
 
 use super::caller::Caller;
 use super::core::Core;
-use super::{catalogue, control, create, figures, joins, screens, shares, sweep, viewers};
-use crate::bus::{Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Session, Share, Status, Usage, Viewer};
+use super::{catalogue, control, create, figures, joins, offers, screens, shares, sweep, viewers};
+use crate::bus::{
+    Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
+};
 use crate::model::{Problem, Role, Secret, State};
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,9 +208,23 @@ impl Launcher {
     }
 
     async fn machines(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Vec<Machine>, Problem> {
+        self.run(&header, move |core, caller| offers::machines(core, core.visitor(caller, &asker)?.as_ref())).await
+    }
+
+    async fn offer(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Offer, Problem> {
+        self.run(&header, move |core, caller| Ok(offers::offer(core, core.visitor(caller, &asker)?.as_ref()))).await
+    }
+
+    async fn front(
+        &self,
+        asker: Asker,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Offer, Vec<Machine>, Vec<Session>), Problem> {
         self.run(&header, move |core, caller| {
-            let allowed = core.visitor(caller, &asker)?.map(|person| core.allowed(&person));
-            catalogue::machines(core, allowed.as_ref())
+            let visitor = core.visitor(caller, &asker)?;
+            let sessions = visitor.as_ref().map(|person| core.list(person, false));
+            let (offer, machines) = (offers::offer(core, visitor.as_ref()), offers::machines(core, visitor.as_ref())?);
+            Ok((offer, machines, sessions.unwrap_or_default()))
         })
         .await
     }
@@ -223,9 +239,8 @@ impl Launcher {
 
     async fn status(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Status, Problem> {
         self.run(&header, move |core, caller| {
-            caller.must_not_be_display()?;
-            let _ = asker;
-            figures::status(core)
+            let visitor = core.visitor(caller, &asker)?;
+            figures::status(core, visitor.is_some_and(|person| person.admin))
         })
         .await
     }

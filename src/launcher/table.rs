@@ -2,8 +2,8 @@
 
 use super::caller::Person;
 use crate::bus::Session;
-use crate::model::{Bytes, Problem, SessionId, State, Word};
-use crate::policy::Taken;
+use crate::model::{Bytes, Lifetime, Problem, SessionId, State, Word};
+use crate::policy::{self, Bound, Span, Taken};
 use crate::records::Record;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -34,12 +34,29 @@ impl Entry {
         Session { state: self.state.to_string(), ..self.record.session.clone() }
     }
 
+    /// What this person may know: how far they can extend it depends on who they are.
+    pub(super) fn session_for(&self, person: &Person) -> Session {
+        let session = self.session();
+        Session { extendable_until: policy::latest(span(&session), bound(person, &session)), ..session }
+    }
+
     /// What it takes of the host.
     fn taken(&self) -> Option<Taken> {
         let session = &self.record.session;
         let owner = session.owner.parse().ok()?;
         Some(Taken { owner, cpus: session.cpus, memory: Bytes(session.memory_bytes) })
     }
+}
+
+/// When it began and ends.
+pub(super) fn span(session: &Session) -> Span {
+    Span { created_at: session.created_at, expires_at: session.expires_at, latest: session.extendable_until }
+}
+
+/// This person's limit of a session's lifetime, if the session is theirs. Of somebody else the groups are
+/// not known here; what was decided at the start holds for all.
+pub(super) fn bound<'p>(person: &'p Person, session: &Session) -> Option<&'p Bound<Lifetime>> {
+    (session.owner == person.name.as_str()).then_some(&person.allowed.lifetime)
 }
 
 /// What all sessions take of the host.

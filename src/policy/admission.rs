@@ -7,7 +7,7 @@
 
 use super::allowed::Allowed;
 use super::sentence::{self, Left, Unit};
-use crate::config::Limits;
+use crate::config::{Limits, Settings};
 use crate::model::{Bytes, Lifetime, Problem, UserName};
 
 /// The largest machine QEMU can be asked for.
@@ -74,17 +74,17 @@ pub fn cpus_in_all(limits: &Limits, host_cpus: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// The limits of everybody.
-    pub limits: &'a Limits,
+    limits: &'a Limits,
     /// Those of the person who asks.
-    pub allowed: &'a Allowed,
+    allowed: &'a Allowed,
     /// The least memory a session can have.
-    pub memory_min: Bytes,
+    memory_min: Bytes,
     /// The host.
-    pub host: Host,
+    host: Host,
     /// Everybody's sessions.
-    pub sessions: &'a [Taken],
+    sessions: &'a [Taken],
     /// Who asks; `None`: somebody without sessions.
-    pub owner: Option<&'a UserName>,
+    owner: Option<&'a UserName>,
 }
 
 impl Wanted {
@@ -104,7 +104,18 @@ impl Wanted {
     }
 }
 
-impl Situation<'_> {
+impl<'a> Situation<'a> {
+    /// Puts together what a decision takes.
+    pub fn new(
+        settings: &'a Settings,
+        allowed: &'a Allowed,
+        host: Host,
+        sessions: &'a [Taken],
+        owner: Option<&'a UserName>,
+    ) -> Self {
+        Self { limits: &settings.limits, allowed, memory_min: settings.session.memory_min, host, sessions, owner }
+    }
+
     /// `Ok`, or the limit that says no and what would fit.
     pub fn admit(&self, wanted: &Wanted) -> Result<(), Problem> {
         self.places()?;

@@ -42,28 +42,33 @@ pub fn extended(span: Span, bound: Option<&Bound<Lifetime>>, seconds: u64) -> Re
     if seconds == 0 {
         return Err(Problem::bad_request("Extending takes a time of a second or more, such as 2h."));
     }
-    let now = bound.filter(|bound| bound.most.0 != 0);
-    let allowed = now.map_or(u64::MAX, |bound| span.created_at.saturating_add(bound.most.0));
-    let possible = if span.latest == 0 { u64::MAX } else { span.latest };
+    let latest = latest(span, bound);
     match span.expires_at.checked_add(seconds) {
-        Some(end) if end <= allowed.min(possible) => Ok(end),
         None => Err(Problem::bad_request("That lifetime is too long.")),
+        Some(end) if latest == 0 || end <= latest => Ok(end),
         Some(_) => {
-            let fact = match now.filter(|_| allowed <= possible) {
+            let fact = match bound.filter(|bound| end_under(span, bound) == Some(latest)) {
                 Some(Bound { most, key }) => format!("Your sessions can live for {most} ({key})"),
                 None => format!(
                     "This session can live for {}, as the limits were when it started (session.snapshot_lifetime, or \
                      'lifetime' of its owner's own)",
-                    Lifetime(possible.saturating_sub(span.created_at))
+                    Lifetime(latest.saturating_sub(span.created_at))
                 ),
             };
-            Err(limit(format!(
-                "{fact}: you asked for {} more; {}.",
-                Lifetime(seconds),
-                fitting(allowed.min(possible), span)
-            )))
+            Err(limit(format!("{fact}: you asked for {} more; {}.", Lifetime(seconds), fitting(latest, span))))
         }
     }
+}
+
+/// The latest end that extending can reach: what was decided at the start, and the limit in force now.
+pub fn latest(span: Span, bound: Option<&Bound<Lifetime>>) -> u64 {
+    let decided = Some(span.latest).filter(|end| *end != 0);
+    let now = bound.and_then(|bound| end_under(span, bound));
+    decided.into_iter().chain(now).min().unwrap_or(0)
+}
+
+fn end_under(span: Span, bound: &Bound<Lifetime>) -> Option<u64> {
+    (bound.most.0 != 0).then(|| span.created_at.saturating_add(bound.most.0))
 }
 
 fn fitting(latest: u64, span: Span) -> String {

@@ -3,7 +3,7 @@
 
 use super::App;
 use super::launcher::Launcher;
-use crate::bus::{Asker, Joined, Machine, NewSession, NewShare, Session, Share, Status, Viewer};
+use crate::bus::{Asker, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Viewer};
 use crate::model::{Problem, Word};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,8 @@ pub(super) struct World {
     /// Refuses the next creation.
     pub(super) refusal: Option<Problem>,
     pub(super) created: Vec<(Asker, NewSession)>,
+    /// What is accepted, of everybody.
+    pub(super) offer: Offer,
     /// The administrators, by name.
     pub(super) admins: Vec<String>,
 }
@@ -190,6 +192,16 @@ impl Fake {
         Ok(a_session("abcdefghjk", "alice"))
     }
 
+    fn offer(&self, _asker: Asker) -> Result<Offer, Problem> {
+        Ok(self.0.lock().unwrap().offer.clone())
+    }
+
+    fn front(&self, asker: Asker) -> Result<(Offer, Vec<Machine>, Vec<Session>), Problem> {
+        let sessions = self.those(&asker, false, false);
+        let world = self.0.lock().unwrap();
+        Ok((world.offer.clone(), world.machines.clone(), sessions))
+    }
+
     fn machines(&self, _asker: Asker) -> Result<Vec<Machine>, Problem> {
         Ok(self.0.lock().unwrap().machines.clone())
     }
@@ -216,6 +228,7 @@ impl Bench {
                 a_machine("slax.iso", "Slax, a small live system", ""),
                 a_machine("win11.qcow2", "Windows 11", "Its image is missing: run 'sudo qwdctl download win11.qcow2'."),
             ],
+            offer: Offer { sessions: 3, cpus: 4, memory_bytes: 8 << 30, ..Offer::default() },
             ..World::default()
         }));
         let connections = Arc::new(Mutex::new(Vec::new()));

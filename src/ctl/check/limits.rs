@@ -33,15 +33,9 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
 }
 
 fn admitted(settings: &Settings, host: &Host, cpus: u32, memory: Bytes) -> bool {
-    let situation = Situation {
-        limits: &settings.limits,
-        allowed: &Allowed::anybody(settings),
-        memory_min: settings.session.memory_min,
-        host: Host { load: 0.0, memory_available: host.memory_total, ..*host },
-        sessions: &[],
-        owner: None,
-    };
-    situation.admit(&Wanted { cpus, memory }).is_ok()
+    let empty = Host { load: 0.0, memory_available: host.memory_total, ..*host };
+    let allowed = Allowed::anybody(settings);
+    Situation::new(settings, &allowed, empty, &[], None).admit(&Wanted { cpus, memory }).is_ok()
 }
 
 fn never_fits(key: &str, what: &str, host: &Host) -> String {

@@ -89,16 +89,18 @@ pub fn extend(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::json(200, &object(&session, &ask.site)))
 }
 
-/// GET machines
+/// GET machines: those that the asker may use, and how much would be accepted.
 pub fn machines(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    let machines = ask.app.launcher.ask(|l| l.machines(visitor(ask)))?;
-    Ok(Reply::json(200, &json!({"machines": machines})))
+    let (offer, machines, _) = ask.app.launcher.ask(|l| l.front(visitor(ask)))?;
+    Ok(Reply::json(200, &json!({"machines": machines, "offer": offer})))
 }
 
-/// GET status
+/// GET status: the service in figures, and how much would be accepted from the asker.
 pub fn status(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let status = ask.app.launcher.ask(|l| l.status(visitor(ask)))?;
-    Ok(Reply::json(200, &json!(status)))
+    let mut value = json!(status);
+    value["offer"] = json!(ask.app.launcher.ask(|l| l.offer(visitor(ask)))?);
+    Ok(Reply::json(200, &value))
 }
 
 /// Who asks, whether signed in or not.

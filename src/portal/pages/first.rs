@@ -2,9 +2,9 @@
 
 use super::person::sign_in_first;
 use super::sessions::Card;
+use super::values::Values;
 use super::{Frame, page};
-use crate::bus::{Asker, Machine};
-use crate::config::Settings;
+use crate::bus::{Asker, Machine, Offer};
 use crate::portal::ask::Ask;
 use crate::portal::form::Form;
 use crate::portal::http::Reply;
@@ -56,13 +56,6 @@ pub(super) struct Complaint {
     pub(super) refusal: Refusal,
 }
 
-/// One value on offer.
-struct Offer {
-    value: String,
-    label: String,
-    chosen: bool,
-}
-
 /// One machine on offer.
 struct Item {
     machine: Machine,
@@ -77,9 +70,11 @@ struct FirstPage<'a> {
     csrf: String,
     sessions: Vec<Card>,
     machines: Vec<Item>,
-    cpus: Vec<Offer>,
-    memory: Vec<Offer>,
-    lifetime: Vec<Offer>,
+    values: Values,
+    /// Nothing can be started.
+    closed: bool,
+    /// Why, unless it is said elsewhere on the page.
+    reason: String,
     terms: Vec<&'a str>,
     choices: Choices,
     complaint: Option<&'a Complaint>,
@@ -88,7 +83,7 @@ struct FirstPage<'a> {
 impl FirstPage<'_> {
     /// True if there is anything to start.
     fn usable(&self) -> bool {
-        self.machines.iter().any(|item| item.chosen)
+        !self.closed && self.machines.iter().any(|item| item.chosen)
     }
 
     /// The sentence beside a field, or an empty text.
@@ -107,15 +102,16 @@ pub fn first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 
 pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint>) -> Result<Reply, Refusal> {
     let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
-    let machines = ask.app.launcher.ask(|l| l.machines(asker.clone()))?;
+    let (offer, machines, sessions) = ask.app.launcher.ask(|l| l.front(asker.clone()))?;
+    let reason = reason(&offer, complaint);
     let template = FirstPage {
         frame: Frame::of(ask, "first"),
         csrf: ask.csrf(),
-        sessions: own_sessions(ask)?,
+        sessions: sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect(),
         machines: items(machines, &chosen_machine(ask, &choices)),
-        cpus: cpus(ask, &choices),
-        memory: memory(ask, &choices),
-        lifetime: lifetime(ask, &choices),
+        values: Values::of(ask.settings, &offer, &choices),
+        closed: !offer.reason.is_empty(),
+        reason,
         terms: paragraphs(&ask.settings.page.texts.terms),
         choices,
         complaint,
@@ -123,10 +119,10 @@ pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint
     page(complaint.map_or(200, |c| c.refusal.status), &template)
 }
 
-fn own_sessions(ask: &Ask<'_>) -> Result<Vec<Card>, Refusal> {
-    let Some(person) = &ask.person else { return Ok(Vec::new()) };
-    let sessions = ask.app.launcher.ask(|l| l.list(person.asker(), false))?;
-    Ok(sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect())
+/// The sentence is not said twice where the form comes back with it.
+fn reason(offer: &Offer, complaint: Option<&Complaint>) -> String {
+    let said = complaint.is_some_and(|c| c.refusal.message == offer.reason);
+    if said { String::new() } else { offer.reason.clone() }
 }
 
 fn chosen_machine(ask: &Ask<'_>, choices: &Choices) -> String {
@@ -158,30 +154,6 @@ fn rounded(bytes: u64) -> String {
     show::bytes(bytes)
 }
 
-/// Offers of `all`, each a number with the text of its field; chosen is the first of `wanted` that is on
-/// offer, or else the next above it.
-fn offers<N: Copy + Ord + ToString>(all: &[N], label: impl Fn(N) -> String, wanted: &[Option<N>]) -> Vec<Offer> {
-    let above = |wanted: N| all.iter().copied().filter(|n| *n >= wanted).min();
-    let chosen = wanted.iter().flatten().find_map(|n| above(*n)).or(all.first().copied());
-    let offer = |n: &N| Offer { value: n.to_string(), label: label(*n), chosen: chosen == Some(*n) };
-    all.iter().map(offer).collect()
-}
-
-fn cpus(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let Settings { page, session, .. } = ask.settings;
-    offers(&page.cpus, |n| n.to_string(), &[choices.cpus.parse().ok(), Some(session.cpus)])
-}
-
-fn memory(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let Settings { page, session, .. } = ask.settings;
-    offers(&page.memory, |b| show::bytes(b.0), &[choices.memory.parse().ok(), Some(session.memory)])
-}
-
-fn lifetime(ask: &Ask<'_>, choices: &Choices) -> Vec<Offer> {
-    let Settings { page, session, .. } = ask.settings;
-    offers(&page.lifetime, |t| show::lifetime(t.0), &[choices.lifetime.parse().ok(), Some(session.lifetime)])
-}
-
 fn paragraphs(text: &str) -> Vec<&str> {
     text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()).collect()
 }
@@ -203,17 +175,6 @@ mod tests {
         assert_eq!(chosen("c").unwrap(), "c");
         assert_eq!(chosen("a").unwrap(), "b");
         assert_eq!(chosen("").unwrap(), "b");
-    }
-
-    #[test]
-    fn what_is_not_on_offer_becomes_the_next_above_it() {
-        let chosen = |wanted: &[Option<u32>]| {
-            offers(&[1, 2, 8], |n| n.to_string(), wanted).into_iter().find(|o| o.chosen).map(|o| o.value)
-        };
-        assert_eq!(chosen(&[Some(2), Some(1)]).unwrap(), "2");
-        assert_eq!(chosen(&[Some(3), Some(1)]).unwrap(), "8");
-        assert_eq!(chosen(&[Some(9), Some(2)]).unwrap(), "2");
-        assert_eq!(chosen(&[None, Some(99)]).unwrap(), "1");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod api;
 mod bus;
 mod markup;
 mod matrix;
+mod offers;
 mod pages;
 mod remote;
 mod server;
