@@ -103,6 +103,8 @@ section! {
         lifetime: String = "1d".into(),
         /// The longest a session can be made to live, extensions included; "0": without end.
         snapshot_lifetime: String = "4d".into(),
+        /// How long before its end the pages warn; "0": never.
+        warn: String = "15m".into(),
         /// How long a guest may take to shut down before it is cut off.
         stop_grace: String = "30s".into(),
         /// Size of the empty disk beside a machine that is an ISO image.

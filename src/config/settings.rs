@@ -72,6 +72,8 @@ pub struct Session {
     pub lifetime: Lifetime,
     /// The longest lifetime, extensions included; zero: no bound.
     pub lifetime_max: Lifetime,
+    /// How long before the end people are warned; zero: never.
+    pub warn: Lifetime,
     /// Time for a guest to shut down.
     pub stop_grace: Lifetime,
     /// The disk beside an ISO image.
@@ -227,6 +229,7 @@ fn session(raw: &raw::Session) -> Result<Session, Fault> {
         memory_min: parsed("session.memory_min", &raw.memory_min)?,
         lifetime: parsed("session.lifetime", &raw.lifetime)?,
         lifetime_max: parsed("session.snapshot_lifetime", &raw.snapshot_lifetime)?,
+        warn: parsed("session.warn", &raw.warn)?,
         stop_grace: parsed("session.stop_grace", &raw.stop_grace)?,
         iso_disk: parsed("session.snapshot_alloc_disk", &raw.snapshot_alloc_disk)?,
     };

@@ -78,9 +78,34 @@ fn fitting(latest: u64, span: Span) -> String {
     }
 }
 
+/// What those who have a session before them should know about its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// It is time to think of it.
+    Soon,
+    /// It is time to act: a third of the time to warn is left, or less.
+    Now,
+}
+
+/// The warning that is due at `now`, where people are warned so long `ahead`; zero: never.
+pub fn warning(expires_at: u64, ahead: Lifetime, now: u64) -> Option<Warning> {
+    let left = expires_at.checked_sub(now).filter(|left| (1..=ahead.0).contains(left))?;
+    Some(if left <= ahead.0 / 3 { Warning::Now } else { Warning::Soon })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_comes_twice_before_the_end() {
+        let at = |now| warning(2000, Lifetime(900), now);
+        let found = [1099, 1100, 1699, 1700, 1999, 2000, 2001].map(at);
+        let (soon, now) = (Some(Warning::Soon), Some(Warning::Now));
+        assert_eq!(found, [None, soon, soon, now, now, None, None]);
+        assert_eq!(warning(0, Lifetime(900), 0), None);
+        assert_eq!(warning(2000, Lifetime(0), 1999), None);
+    }
     use crate::model::Word;
 
     fn bound(most: u64) -> Bound<Lifetime> {
