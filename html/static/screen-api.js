@@ -18,6 +18,12 @@ export class Refused extends Error {
   }
 }
 
+/** By how many milliseconds the server's clock is ahead of this device's. */
+let ahead = 0;
+
+/** Seconds since 1970 by the server's clock. */
+export const now = () => (Date.now() + ahead) / 1000;
+
 async function call(method, path, body) {
   const headers = { Accept: 'application/json' };
   if (body) {
@@ -30,6 +36,10 @@ async function call(method, path, body) {
     answer = await fetch(`${page.base}/api/v1/${path}`, body ? { ...options, body: JSON.stringify(body) } : options);
   } catch {
     throw new Refused(0, 'unreachable', 'The server does not answer.');
+  }
+  const date = Date.parse(answer.headers.get('Date'));
+  if (!Number.isNaN(date)) {
+    ahead = date - Date.now();
   }
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) {
@@ -55,6 +65,11 @@ export async function session() {
     return (await call('POST', 'look', { secret: secret() })).session;
   }
   return call('GET', `sessions/${encodeURIComponent(page.session)}`);
+}
+
+/** Moves the session's end away; the session as it is then. */
+export function extend(seconds) {
+  return call('POST', `sessions/${encodeURIComponent(page.session)}/extend`, { seconds });
 }
 
 /** A fresh ticket: `{ticket, role}`, for a guest with the `session`. */

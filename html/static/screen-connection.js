@@ -80,6 +80,7 @@ export class Connection extends EventTarget {
     const [{ default: RFB }, right] = await Promise.all([import('../novnc/core/rfb.js'), api.ticket()]);
     page.role = right.role;
     page.machine = right.session?.machine ?? page.machine;
+    page.owner = right.session?.owner ?? page.owner;
     const code = await this.#show(RFB, right.ticket);
     return { shown: true, ...(await this.#judge(code)) };
   }

@@ -32,6 +32,7 @@ function show({ state, title, text }) {
   if (page.machine) {
     byId('machine').textContent = page.machine;
   }
+  byId('whose').textContent = page.owner ? `${page.owner}’s session` : '';
   const name = page.machine || 'Shared screen';
   document.title = WORDS[state] ? `${name} – ${WORDS[state]}` : name;
 }

@@ -4,6 +4,7 @@
 import { setUpBar } from './screen-bar.js';
 import { setUpClipboard } from './screen-clipboard.js';
 import { Connection } from './screen-connection.js';
+import { setUpEnding } from './screen-ending.js';
 import { setUpKeys } from './screen-keys.js';
 import { setUpSize } from './screen-size.js';
 import { setUpState } from './screen-state.js';
@@ -16,4 +17,5 @@ setUpSize(connection);
 setUpKeys(connection);
 setUpTyping(connection);
 setUpClipboard(connection);
+setUpEnding(connection);
 connection.run();

@@ -1,5 +1,7 @@
 // Makes the pages of sessions follow what happens. Everything on them works without this, too.
 
+import { fetchPage, update } from "./live.js";
+
 /** The time left in the words of the server's pages. */
 function span(seconds) {
   const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
@@ -59,31 +61,39 @@ function visible() {
   return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
 }
 
-/** Asks for the session until it has another state or another end than the page shows. */
+/** While the session changes, the server answers as soon as there is news. */
+async function awaitChange({ base, session, state }) {
+  for (;;) {
+    const asked = Date.now();
+    const answer = await fetch(`${base}/api/v1/sessions/${session}?wait=${state}`, { cache: "no-store" });
+    if (answer.status === 401 || answer.status === 404) return;
+    if (answer.ok && (await answer.json()).state !== state) return;
+    // A server that does not wait, or cannot, is not asked without end.
+    if (Date.now() - asked < 500) await pause(1);
+  }
+}
+
+/** Brings the page up to date until it would be another one. */
+async function refresh({ base, session, state }) {
+  for (;;) {
+    await pause(5);
+    await visible();
+    const fresh = await fetchPage(`${base}/sessions/${session}`);
+    if (fresh?.getElementById("session")?.dataset.state !== state) return;
+    update(fresh);
+    localMoments();
+    countDown();
+  }
+}
+
+/** Follows the session until it has another state than the page shows. */
 async function follow(panel) {
   const { base, session, state, keep } = panel.dataset;
   if (state === "ended" || state === "failed") return;
-  const changing = state === "starting" || state === "stopping";
-  // While it changes, the server answers as soon as there is news.
-  const url = `${base}/api/v1/sessions/${session}${changing ? `?wait=${state}` : ""}`;
-  for (;;) {
-    const asked = Date.now();
-    if (!changing) await pause(5);
-    await visible();
-    let answer;
-    try {
-      answer = await fetch(url, { cache: "no-store" });
-    } catch {
-      await pause(2);
-      continue;
-    }
-    const gone = answer.status === 401 || answer.status === 404;
-    const news = answer.ok ? await answer.json() : null;
-    if (gone || (news && news.state !== state)) break;
-    const left = document.querySelector("#session time.left");
-    if (news && left && news.expires_at !== 0) left.dataset.ends = news.expires_at;
-    // A server that does not wait, or cannot, is not asked without end.
-    if (changing && Date.now() - asked < 500) await pause(1);
+  const step = state === "running" ? refresh : awaitChange;
+  while (!(await step(panel.dataset).then(() => true, () => false))) {
+    // Nobody answers.
+    await pause(2);
   }
   // A link that is shown once must not vanish by itself.
   if (keep !== undefined) {

@@ -5,7 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from browser import Browser
+from conftest import TREE
 from screen import Api, Refused, Screen
+
+SHOTS = TREE / "target/screenshots"
 
 
 @pytest.fixture
@@ -126,3 +130,127 @@ def test_a_guest_who_is_signed_in_is_named(bed, alice, shown):
         Screen(bed.origin, joined["ticket"])
     screen.close()
     bed.ctl("stop", own)
+
+
+# In the browser
+
+
+def shot(browser, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    browser.screenshot(SHOTS / f"{name}.png")
+
+
+@pytest.fixture
+def guest_browser():
+    with Browser() as other:
+        yield other
+
+
+@pytest.fixture
+def ending(bed):
+    """Warnings from an hour before the end on: a session of half an hour has its first, one of a quarter its second."""
+    bed.write("/etc/qemu-web-desktop/config.d/warn.toml", '[session]\nwarn = "1h"\n')
+    yield
+    bed.run("rm", "/etc/qemu-web-desktop/config.d/warn.toml")
+
+
+def sign_in(browser, bed, api, path=""):
+    """The browser goes on as somebody who is signed in."""
+    browser.open(bed.url + "static/qwd.css")
+    name, value = api.cookie.split("=")
+    browser.set_cookie(name, value, path="/qemu-web-desktop/")
+    browser.open(bed.url + path)
+
+
+def make_link(browser, once=False, role="view"):
+    browser.find("#role").select(role)
+    if once:
+        browser.click("#once")
+    browser.click("#share form button")
+    return browser.wait_for("#share-link").prop("value")
+
+
+def test_a_person_shares_with_one_browser_and_takes_it_back(bed, alice, shown, browser, guest_browser):
+    sign_in(browser, bed, alice, f"sessions/{shown}")
+    url = make_link(browser, once=True)
+    guest_browser.open(url)
+    guest_browser.wait_state("connected")
+    assert "alice’s session" in guest_browser.text("#bar") and "View only" in guest_browser.text("#bar")
+    # The owner's page follows by itself.
+    browser.wait(lambda: "A guest" in browser.text("#there"), what="the guest on the owner's page")
+    browser.wait(lambda: "used by a guest" in browser.text("#links"))
+    shot(browser, "sharing")
+    # A second browser is told what happened; the first comes back by itself, and by a reload.
+    assert "has been used" in join(bed, url.split("#")[1])[1]["message"]
+    bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
+    guest_browser.wait(lambda: guest_browser.script("return document.documentElement.dataset.state") != "connected")
+    guest_browser.wait_state("connected")
+    guest_browser.refresh()
+    guest_browser.wait_state("connected")
+    shot(guest_browser, "guest")
+    browser.click("#links button")
+    guest_browser.wait_state("ended")
+    assert "no longer shared" in guest_browser.text("#message")
+    browser.wait(lambda: "Nobody" in browser.text("#there"), what="that nobody is there")
+
+
+def test_without_javascript_links_are_made_and_viewers_shown(bed, alice, shown):
+    screen = Screen(bed.origin, alice.ticket(shown))
+    until(lambda: viewers(alice, shown))
+    with Browser(arguments=["--blink-settings=scriptEnabled=false"]) as plain:
+        sign_in(plain, bed, alice, f"sessions/{shown}")
+        assert "alice (you)" in plain.text("#there")
+        plain.click("#share form button")
+        assert "/join#" in plain.find("#share-link").prop("value")
+        plain.click("#links button")
+        assert not plain.find_all("#links button")
+    screen.close()
+
+
+def test_the_pages_warn_before_the_end_and_extend(bed, alice, ending, browser, guest_browser):
+    made = alice.create(lifetime="30m")[1]["id"]
+    try:
+        _, secret = link(alice, made, role="control")
+        sign_in(browser, bed, alice, f"sessions/{made}")
+        browser.wait(lambda: "ends soon" in browser.text("#warning"))
+        shot(browser, "warning")
+        browser.open(f"{bed.url}sessions/{made}/screen")
+        guest_browser.open(f"{bed.url}join#{secret}")
+        for side in (browser, guest_browser):
+            side.wait_state("connected")
+            side.wait_for("#ending")
+            assert "ends soon" in side.text("#ending")
+            # Nobody who types notices.
+            assert side.script("return document.activeElement.tagName") == "CANVAS"
+        shot(browser, "ending")
+        shot(guest_browser, "ending-guest")
+        assert "ask alice" in guest_browser.text("#ending") and not guest_browser.find("#ending-extend").displayed
+        # From elsewhere: both notice.
+        before = alice.call("GET", f"sessions/{made}")[1]["expires_at"]
+        bed.ctl("extend", made, "1h")
+        for side in (browser, guest_browser):
+            side.wait(lambda: not side.find("#ending").displayed, what="no warning any more")
+        assert alice.call("GET", f"sessions/{made}")[1]["expires_at"] == before + 3600
+    finally:
+        bed.ctl("stop", made)
+
+
+def test_the_end_is_put_off_from_the_screen_and_without_javascript(bed, alice, ending, browser):
+    made = alice.create(lifetime="10m")[1]
+    try:
+        sign_in(browser, bed, alice, f"sessions/{made['id']}/screen")
+        browser.wait_state("connected")
+        browser.wait(lambda: "about to end" in browser.text("#ending"))
+        shot(browser, "ending-late")
+        browser.click("#ending-extend")
+        browser.wait(lambda: not browser.find("#ending").displayed, what="no warning any more")
+        assert browser.script("return document.activeElement.tagName") == "CANVAS"
+        assert alice.call("GET", f"sessions/{made['id']}")[1]["expires_at"] == made["expires_at"] + 3600
+        bed.write("/etc/qemu-web-desktop/config.d/warn.toml", '[session]\nwarn = "2h"\n')
+        with Browser(arguments=["--blink-settings=scriptEnabled=false"]) as plain:
+            sign_in(plain, bed, alice, f"sessions/{made['id']}")
+            assert plain.find('meta[http-equiv="refresh"]').attribute("content").startswith("60; url=")
+            plain.click("#extend-now")
+            plain.wait(lambda: not plain.find_all("#extend-now"))
+    finally:
+        bed.ctl("stop", made["id"])

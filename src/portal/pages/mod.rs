@@ -7,6 +7,7 @@ pub mod screen;
 pub mod session;
 pub mod sessions;
 pub mod shares;
+pub mod sharing;
 mod values;
 
 pub use create::create;

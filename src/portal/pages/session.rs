@@ -1,28 +1,17 @@
 //! One session: its state, its end, the way in, and what its owner can do with it.
 
 use super::sessions::Card;
+use super::sharing::{NewLink, Sharing};
 use super::{Frame, page};
-use crate::bus::{Session, Share};
+use crate::bus::Session;
 use crate::model::{Bytes, Lifetime};
+use crate::policy::{Warning, warning};
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::qr::{Qr, qr};
 use crate::portal::refusal::Refusal;
 use crate::portal::{asked, show};
 use askama::Template;
-
-/// A share as the page shows it.
-struct Shared {
-    share: Share,
-    left: String,
-}
-
-/// A link that was just made, and is shown once.
-pub(super) struct NewLink {
-    pub(super) role: String,
-    pub(super) url: String,
-    pub(super) qr: Option<Qr>,
-}
 
 #[derive(Template)]
 #[template(path = "session.html")]
@@ -33,7 +22,9 @@ struct SessionPage<'a> {
     started: String,
     /// Choices of "Extend": seconds and words.
     extensions: Vec<(u64, String)>,
-    shares: Vec<Shared>,
+    /// Of its end.
+    warning: Option<Warning>,
+    sharing: Sharing,
     new_link: Option<NewLink>,
     link: String,
     qr: Option<Qr>,
@@ -109,7 +100,8 @@ pub(super) fn show_session(
         csrf: ask.csrf(),
         started: show::moment(card.session.created_at),
         extensions: if card.opens() { extensions(&card.session) } else { Vec::new() },
-        shares: if card.opens() { shares(ask, &card.session.id)? } else { Vec::new() },
+        warning: if card.opens() { warning(card.session.expires_at, ask.settings.session.warn, ask.now) } else { None },
+        sharing: if card.opens() { Sharing::of(ask, &card.session.id)? } else { Sharing::default() },
         new_link,
         qr: qr(&link),
         link,
@@ -118,20 +110,6 @@ pub(super) fn show_session(
         card,
     };
     page(refusal.map_or(200, |r| r.status), &template)
-}
-
-fn shares(ask: &Ask<'_>, id: &str) -> Result<Vec<Shared>, Refusal> {
-    let asker = ask.asker()?;
-    let shares = ask.app.launcher.ask(|l| l.shares(asker.clone(), id))?;
-    let shown = |share: Share| {
-        let left = if share.expires_at == 0 {
-            "as long as the session".to_owned()
-        } else {
-            show::left(share.expires_at, ask.now)
-        };
-        Shared { share, left }
-    };
-    Ok(shares.into_iter().map(shown).collect())
 }
 
 /// What the end can be moved by, within what the configuration allows.

@@ -1,6 +1,7 @@
 //! Share links: made, shown once, taken back.
 
-use super::session::{NewLink, show_session};
+use super::session::show_session;
+use super::sharing::NewLink;
 use crate::bus::NewShare;
 use crate::model::Role;
 use crate::portal::ask::Ask;
@@ -26,7 +27,7 @@ pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
         Ok((_, secret)) => {
             asked(&asker, &session, format_args!("asked for a link to share it for {role}"));
             let url = share_link(&ask.site, &secret);
-            let link = NewLink { role: role.to_string(), qr: qr(&url), url };
+            let link = NewLink { role: role.to_string(), once: wanted.once, qr: qr(&url), url };
             show_session(ask, session, Some(link), None)
         }
         Err(problem) => show_session(ask, session, None, Some(&problem.into())),

@@ -1,6 +1,7 @@
 //! The pages, by forms and links alone.
 
-use super::{Browser, header, text};
+use super::{Browser, NOW, header, text};
+use crate::bus::Viewer;
 use crate::model::{Problem, Word};
 use crate::portal::testing::{Bench, a_session};
 
@@ -125,13 +126,57 @@ fn a_share_link_is_shown_once_and_can_be_revoked() {
     bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
     let csrf = alice.csrf("/sessions/abcdefghjk");
     let link = format!("http://localhost/qemu-web-desktop/join#{}", "s".repeat(43));
-    let made = alice.post("/sessions/abcdefghjk/shares", &[("csrf", &csrf), ("role", "view"), ("seconds", "0")]);
-    assert!(text(&made).contains(&link));
+    let wanted = [("csrf", csrf.as_str()), ("role", "view"), ("seconds", "14400"), ("once", "on")];
+    let made = text(&alice.post("/sessions/abcdefghjk/shares", &wanted));
+    assert!(made.contains(&link) && made.contains("whoever opens it first"));
+    // It must not be lost by a page that reloads itself.
+    assert!(!made.contains("http-equiv"));
     let page = text(&alice.get("/sessions/abcdefghjk"));
     assert!(!page.contains(&"s".repeat(43)) && page.contains("shares/share1/revoke"));
+    assert!(
+        page.contains("one browser</span>") && page.contains("not used yet") && page.contains(">3 h 59 min</time>")
+    );
     assert_eq!(alice.post("/sessions/abcdefghjk/shares/share1/revoke", &[("csrf", &csrf)]).status, 303);
     assert!(!text(&alice.get("/sessions/abcdefghjk")).contains("share1"));
     assert_eq!(alice.post("/sessions/abcdefghjk/shares", &[("csrf", &csrf), ("role", "root")]).status, 400);
+}
+
+#[test]
+fn the_owner_sees_who_is_on_the_screen_and_by_which_link() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    assert!(text(&alice.get("/sessions/abcdefghjk")).contains("Nobody has it open"));
+    let guest = Viewer { share: "share1".into(), role: "view".into(), since: NOW, ..Viewer::default() };
+    let own = Viewer { name: "alice".into(), role: "control".into(), address: "::1".into(), ..Viewer::default() };
+    bench.world.lock().unwrap().viewers = vec![own, guest];
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    let (_, there) = page.split_once("On the screen now").unwrap();
+    for fact in ["<strong>alice (you)</strong>", "works on it", "from ::1", "<strong>A guest</strong>", "link share1"] {
+        assert!(there.contains(fact), "{fact}");
+    }
+}
+
+#[test]
+fn a_session_warns_before_its_end_and_offers_what_is_possible() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let mut page = |left, extendable_until| {
+        let expires_at = NOW + left;
+        let session = crate::bus::Session { expires_at, extendable_until, ..a_session("abcdefghjk", "alice") };
+        bench.world.lock().unwrap().sessions = vec![session];
+        text(&alice.get("/sessions/abcdefghjk"))
+    };
+    assert!(!page(901, 0).contains("This session"));
+    let soon = page(900, 0);
+    assert!(soon.contains("This session ends soon") && soon.contains(">15 min</time>"));
+    assert!(soon.contains("value=\"3600\">\n        <button id=\"extend-now\">Extend by 1 hour</button>"), "{soon}");
+    assert!(page(300, NOW + 900).contains("This session is about to end"));
+    assert!(page(300, NOW + 900).contains("Extend by 10 min"));
+    let last = page(300, NOW + 300);
+    assert!(last.contains("cannot be extended any further") && !last.contains("extend-now"));
+    bench.root.write("etc/qemu-web-desktop/config.toml", "[session]\nwarn = '0'\n");
+    assert!(!page(300, 0).contains("This session"));
 }
 
 #[test]
