@@ -10,7 +10,7 @@ use crate::config;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -52,6 +52,11 @@ fn examine(program: &Path, owner: u32) -> Result<(), String> {
     if facts.mode() & 0o001 == 0 {
         return Err(format!("{name} cannot be run by everybody: 'chmod 755 {}'.", place.display()));
     }
+    if !is_startable(&place) {
+        return Err(format!(
+            "{name} does not say who runs it: a script begins with a line such as '#!/usr/bin/python3'."
+        ));
+    }
     // A link may be changed as well as what it leads to.
     for path in program.ancestors().chain(place.ancestors()) {
         if in_other_hands(path, owner) {
@@ -62,6 +67,16 @@ fn examine(program: &Path, owner: u32) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What the kernel would not start, the C library would give to a shell. A program may be there to be
+/// run and not to be read.
+fn is_startable(place: &Path) -> bool {
+    let mut start = [0; 2];
+    match File::open(place) {
+        Ok(mut file) => file.read_exact(&mut start).is_ok() && [*b"#!", *b"\x7fE"].contains(&start),
+        Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// Whether others can change the file, or take away what is in the folder.
@@ -87,7 +102,7 @@ fn turn_into(program: &Path, check: &CommandCheck) -> String {
         Err(e) => e,
     };
     format!(
-        "The program {}, which is {SETTING}, cannot be started: {failed}. A script needs its interpreter in its first line.",
+        "The program {}, which is {SETTING}, cannot be started: {failed}. See that there is what its first line names.",
         program.display()
     )
 }
@@ -108,7 +123,6 @@ fn streams(check: &CommandCheck) -> io::Result<(OwnedFd, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// A folder with a program in it that is in nobody else's hands, and whose they are.
@@ -171,6 +185,8 @@ mod tests {
         assert!(why(&folder.join("nothing")).contains("does not exist"));
         assert!(why(&program.join("below")).contains("cannot be looked at"));
         assert!(why(&folder).contains("is no file"));
+        fs::write(&program, "print('accept')\n").unwrap();
+        assert!(why(&program).contains("does not say who runs it"));
         set_mode(&program, 0o700);
         assert!(why(&program).contains("chmod 755"));
         fs::remove_dir_all(folder).unwrap();

@@ -13,19 +13,15 @@ use std::ffi::{OsStr, OsString};
 /// The name that PAM knows the account by, if the password is right and the account may be used; else
 /// what to answer.
 pub(crate) fn ask(service: &str, user: &UserName, password: Password) -> Result<String, Answer> {
-    converse(service, user, password).map_err(|code| verdict(service, code))
-}
-
-fn converse(service: &str, user: &UserName, password: Password) -> PamResult<String> {
-    let conversation = Typed { password: Cell::new(Some(password)) };
-    let mut pam = TransactionBuilder::new_with_service(service)
-        .username(user.as_str())
-        .build(conversation.into_conversation())?;
-    pam.authenticate(AuthnFlags::SILENT | AuthnFlags::DISALLOW_NULL_AUTHTOK)?;
-    pam.account_management(AuthnFlags::SILENT)?;
+    let said = |code| verdict(service, code);
+    let conversation = Typed { password: Cell::new(Some(password)) }.into_conversation();
+    let builder = TransactionBuilder::new_with_service(service).username(user.as_str());
+    let mut pam = builder.build(conversation).map_err(said)?;
+    pam.authenticate(AuthnFlags::SILENT | AuthnFlags::DISALLOW_NULL_AUTHTOK).map_err(said)?;
+    pam.account_management(AuthnFlags::SILENT).map_err(|code| shut_out(code).unwrap_or_else(|| said(code)))?;
     // A module may have put another spelling in its place.
-    let name = pam.items().user()?.ok_or(ErrorCode::UserUnknown)?;
-    name.into_string().map_err(|_| ErrorCode::UserUnknown)
+    let name = pam.items().user().map_err(said)?.and_then(|name| name.into_string().ok());
+    name.ok_or_else(|| said(ErrorCode::UserUnknown))
 }
 
 /// Answers PAM's question for the password, once; whatever else a module asks, nobody is there to say.
@@ -45,6 +41,14 @@ impl ConversationAdapter for Typed {
     fn error_msg(&self, _: impl AsRef<OsStr>) {}
 
     fn info_msg(&self, _: impl AsRef<OsStr>) {}
+}
+
+/// Debian's common-account answers an account that has expired, and others, by the word for a wrong
+/// password; at this point it was right.
+fn shut_out(code: ErrorCode) -> Option<Answer> {
+    let why = "The password is right, but PAM does not let the account in: it may have expired.";
+    let known = [ErrorCode::AuthenticationError, ErrorCode::PermissionDenied, ErrorCode::AccountExpired];
+    known.contains(&code).then(|| Answer::new(Outcome::Refuse, why))
 }
 
 /// PAM's word as a sentence: who may not come in, or that it could not be found out.
@@ -77,6 +81,15 @@ mod tests {
         assert_eq!(typed.prompt("login:"), Err(ErrorCode::ConversationError));
         assert_eq!(typed.masked_prompt("Password:"), Ok("s3cret".into()));
         assert_eq!(typed.masked_prompt("One-time code:"), Err(ErrorCode::ConversationError));
+    }
+
+    #[test]
+    fn a_right_password_is_told_from_a_wrong_one_for_an_account_that_is_shut() {
+        let shut = shut_out(ErrorCode::AuthenticationError).unwrap();
+        assert_eq!(shut.result, Outcome::Refuse);
+        assert_ne!(shut, verdict("x", ErrorCode::AuthenticationError));
+        assert_eq!(shut_out(ErrorCode::NewAuthTokRequired), None);
+        assert_eq!(shut_out(ErrorCode::AuthInfoUnavailable), None);
     }
 
     #[test]
