@@ -40,6 +40,19 @@ impl Monitor {
         self.ask("add_client", &client).map(drop)
     }
 
+    /// Has QEMU write what is on the screen, as PPM, into this file, which is open for writing only.
+    pub fn picture(&mut self, file: OwnedFd) -> Result<(), Problem> {
+        // A stopped QEMU keeps its copy of the descriptor, and the picture in it, until it goes on.
+        if self.ask("query-status", &json!({}))?["status"] != "running" {
+            return Err(Problem::new(Word::WrongState, "The machine stands still at the moment: no picture is taken."));
+        }
+        self.send("add-fd", &json!({}), Some(file.as_fd()))?;
+        let set = self.answer()?["fdset-id"].as_u64().ok_or_else(|| gone("its monitor speaks no sense"))?;
+        let done = self.ask("screendump", &json!({"filename": format!("/dev/fdset/{set}")}));
+        let removed = self.ask("remove-fd", &json!({"fdset-id": set}));
+        done.and(removed).map(drop)
+    }
+
     /// Presses the guest's power button.
     pub fn powerdown(&mut self) -> Result<(), Problem> {
         self.ask("system_powerdown", &json!({})).map(drop)
@@ -151,6 +164,33 @@ mod tests {
         monitor.powerdown().unwrap();
         assert!(monitor.wait_for_end(Duration::from_secs(10)));
         assert!(server.join().unwrap()[1].contains("system_powerdown"));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_picture_goes_into_a_file_that_is_handed_over() {
+        let (path, server) = fake(&[
+            "{\"return\": {}}\n",
+            "{\"return\": {\"status\": \"running\", \"running\": true}}\n",
+            "{\"return\": {\"fdset-id\": 7, \"fd\": 9}}\n",
+            "{\"error\": {\"class\": \"X\", \"desc\": \"no console\"}}\n",
+            "{\"return\": {}}\n",
+        ]);
+        let mut monitor = Monitor::connect(&path, Duration::from_secs(10)).unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(monitor.picture(file.into()).unwrap_err().message.contains("no console"));
+        let seen = server.join().unwrap();
+        assert!(seen[3].contains("/dev/fdset/7") && seen[4].contains("remove-fd"), "{seen:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_handed_nothing() {
+        let (path, server) = fake(&["{\"return\": {}}\n", "{\"return\": {\"status\": \"io-error\"}}\n"]);
+        let mut monitor = Monitor::connect(&path, Duration::from_secs(10)).unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(monitor.picture(file.into()).unwrap_err().word, Word::WrongState);
+        assert_eq!(server.join().unwrap().len(), 2);
         std::fs::remove_file(path).unwrap();
     }
 

@@ -66,6 +66,8 @@ pub trait Launcher {
     fn monitor(&self, asker: Asker) -> zbus::Result<(Status, Vec<Usage>)>;
     /// Sums without names, for the portal and root.
     fn figures(&self) -> zbus::Result<Figures>;
+    /// What is on a session's screen, as PPM in memory; administrators only, and only where pictures are on.
+    fn picture(&self, asker: Asker, id: &str) -> zbus::Result<OwnedFd>;
     /// Ends what is overdue and removes what was left behind; returns a sentence for each.
     fn sweep(&self) -> zbus::Result<Vec<String>>;
     /// To the display alone: close the screens of this share (empty: all) of this session.

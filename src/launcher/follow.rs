@@ -62,13 +62,23 @@ fn greet(core: &Core, id: &SessionId) -> Result<(), Problem> {
 impl Core {
     /// A new viewer's end of the session's screen.
     pub(super) fn open_screen(&self, id: &SessionId, patience: Duration) -> Result<UnixStream, Problem> {
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|e| Problem::failed(format!("No socket pair can be made: {e}.")))?;
+        self.talk(id, patience, |monitor| monitor.add_viewer(theirs.into()))?;
+        Ok(ours)
+    }
+
+    /// Talks to the session's QEMU when it is our turn.
+    pub(super) fn talk<T>(
+        &self,
+        id: &SessionId,
+        patience: Duration,
+        talk: impl FnOnce(&mut Monitor) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let monitor = self.table().get(id).map(|e| Arc::clone(&e.monitor)).ok_or_else(no_such)?;
         let _turn = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let socket = Path::new(SESSIONS_DIR).join(id.as_str()).join(LAUNCHER_SOCKET);
-        let (ours, theirs) =
-            UnixStream::pair().map_err(|e| Problem::failed(format!("No socket pair can be made: {e}.")))?;
-        Monitor::connect(&socket, patience)?.add_viewer(theirs.into())?;
-        Ok(ours)
+        talk(&mut Monitor::connect(&socket, patience)?)
     }
 
     /// Starts the timer that ends the session; one that has no end needs none.

@@ -21,6 +21,7 @@ mod idle;
 mod joins;
 mod kvm;
 mod offers;
+mod pictures;
 mod runtime;
 mod screens;
 mod service;

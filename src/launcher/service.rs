@@ -4,7 +4,7 @@
 
 use super::caller::Caller;
 use super::core::Core;
-use super::{catalogue, control, create, figures, joins, offers, screens, shares, sweep, viewers};
+use super::{catalogue, control, create, figures, joins, offers, pictures, screens, shares, sweep, viewers};
 use crate::bus::{
     Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
 };
@@ -253,6 +253,13 @@ impl Launcher {
         self.run(&header, move |core, caller| {
             caller.must_be_portal("that: it is the portal's")?;
             figures::figures(core)
+        })
+        .await
+    }
+
+    async fn picture(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<OwnedFd, Problem> {
+        self.run(&header, move |core, caller| {
+            Ok(pictures::picture(core, &core.person(caller, &asker)?, &id.parse()?)?.into())
         })
         .await
     }

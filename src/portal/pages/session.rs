@@ -29,6 +29,8 @@ struct SessionPage<'a> {
     link: String,
     qr: Option<Qr>,
     again: Again,
+    /// Administrators can see a picture of the screen.
+    pictured: bool,
     message: &'a str,
 }
 
@@ -106,6 +108,7 @@ pub(super) fn show_session(
         qr: qr(&link),
         link,
         again,
+        pictured: ask.settings.monitor.pictures && card.opens(),
         message: refusal.map_or("", |r| r.message.as_str()),
         card,
     };

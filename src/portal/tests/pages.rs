@@ -103,6 +103,19 @@ fn a_form_without_its_token_does_nothing() {
 }
 
 #[test]
+fn where_administrators_see_pictures_the_owner_is_told() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let told = |alice: &mut Browser<'_>| {
+        text(&alice.get("/sessions/abcdefghjk")).contains("Administrators of this service can see a small picture")
+    };
+    assert!(!told(&mut alice));
+    bench.root.write("etc/qemu-web-desktop/config.toml", "[monitor]\npictures = true\n");
+    assert!(told(&mut alice));
+}
+
+#[test]
 fn a_session_is_extended_by_what_is_offered() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
