@@ -58,11 +58,16 @@ def test_no_such_machine(bed, alice, nothing_left, name):
 
 @pytest.mark.parametrize("wanted", [
     {"cpus": -1}, {"cpus": 1.5}, {"cpus": 2**32}, {"cpus": "two"}, {"memory_bytes": 1}, {"memory_bytes": 2**63},
-    {"memory_bytes": 2**64}, {"lifetime_seconds": 2**64}, {"lifetime_seconds": 10**12}, {"unknown": 1}, {"machine": 7},
+    {"memory_bytes": 2**64}, {"lifetime_seconds": 2**64}, {"unknown": 1}, {"machine": 7},
 ])
 def test_numbers_out_of_range_and_unknown_keys(alice, nothing_left, wanted):
     status, answer = alice.create(**wanted)
     assert status == 400 and answer["error"] == "bad_request" and answer["message"].endswith(".")
+
+
+def test_a_lifetime_beyond_the_longest_is_refused_by_that_limit(alice, nothing_left):
+    status, answer = alice.create(lifetime_seconds=10**12)
+    assert (status, answer["error"]) == (409, "limit_reached") and "snapshot_lifetime" in answer["message"]
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"machine":"menu.iso","machine":"menu.iso"}', "{" * 1000])

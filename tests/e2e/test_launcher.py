@@ -61,7 +61,7 @@ def test_the_launcher_refuses_again_what_the_policy_would_let_through(bed, carol
         call = ["busctl", "call", "org.qemuwebdesktop.Launcher1", "/org/qemuwebdesktop/Launcher1", "org.qemuwebdesktop.Launcher1"]
         done = carol(*call, "Sweep", account="dave", check=False)
         assert done.returncode != 0 and "may not use the launcher" in done.stderr
-        for user, method in [("carol", ["Sweep"]), ("carol", ["Redeem", "s", "A" * 43]), ("carol", ["Join", "s", "A" * 43]),
+        for user, method in [("carol", ["Sweep"]), ("carol", ["Redeem", "s", "A" * 43]), ("carol", ["Join", "(sas)s", "x", "0", "A" * 43]),
                              ("carol", ["Figures"]),
                              ("_qemu-web-desktop", ["Redeem", "s", "A" * 43]), ("_qwd-display", ["Machines", "(sas)", "x", "0"])]:
             done = carol(*call, *method, account=user, check=False)

@@ -1,0 +1,70 @@
+use super::*;
+
+fn with(methods: &[&str]) -> raw::SignIn {
+    raw::SignIn { methods: methods.iter().map(|m| (*m).to_owned()).collect(), ..Default::default() }
+}
+
+#[test]
+fn a_method_that_is_used_must_be_complete_and_others_need_not() {
+    assert!(sign_in(&with(&[])).unwrap().methods.is_empty());
+    assert!(sign_in(&with(&["pam"])).unwrap().has(Method::Pam));
+    for (method, key) in [
+        ("imap", "sign_in.imap.server"),
+        ("smtp", "sign_in.smtp.server"),
+        ("ldap", "sign_in.ldap.bind_dn"),
+        ("email", "sign_in.email.allowed_domains"),
+        ("command", "sign_in.command.program"),
+    ] {
+        assert_eq!(sign_in(&with(&[method])).unwrap_err().0, key, "{method}");
+    }
+    for twice in [["pam", "pam"], ["imapp", "pam"]] {
+        assert_eq!(sign_in(&with(&twice)).unwrap_err().0, "sign_in.methods");
+    }
+}
+
+#[test]
+fn passwords_travel_in_plain_text_to_this_machine_only() {
+    let server_of = |host: &str, encryption: &str| {
+        let raw = raw::Server { server: host.into(), encryption: encryption.into(), ..Default::default() };
+        server(IMAP_KEYS, &raw, IMAP)
+    };
+    for host in ["localhost", "127.0.0.1", "::1"] {
+        assert_eq!(server_of(host, "plain").unwrap().port, 143);
+    }
+    for host in ["mail.example.org", "localhost.example.org", "192.0.2.1"] {
+        assert_eq!(server_of(host, "plain").unwrap_err().0, "sign_in.imap.encryption");
+    }
+    assert_eq!(server_of("mail.example.org", "tls").unwrap().port, 993);
+    assert_eq!(server_of("mail.example.org", "starttls").unwrap().port, 143);
+    assert!(server_of("mail.example.org\r\nx", "tls").is_err());
+}
+
+#[test]
+fn sign_in_by_email_needs_a_mail_server_and_a_sender() {
+    assert_eq!(mail(&raw::Mail::default(), true).unwrap_err().0, "mail.server");
+    assert_eq!(mail(&raw::Mail::default(), false), Ok(None));
+    let raw = raw::Mail { server: "mail.example.org".into(), ..Default::default() };
+    assert_eq!(mail(&raw, false).unwrap_err().0, "mail.from");
+    let raw = raw::Mail { from: "desktops@example.org".into(), user: "desktops".into(), ..raw };
+    assert_eq!(mail(&raw, false).unwrap_err().0, "mail.password_file");
+    let raw = raw::Mail { password_file: "/etc/qemu-web-desktop/mail.password".into(), ..raw };
+    assert_eq!(mail(&raw, false).unwrap().unwrap().server.port, 587);
+}
+
+#[test]
+fn networks_are_addresses_with_an_optional_length() {
+    assert_eq!(network("192.0.2.0/24"), Some(("192.0.2.0".parse().unwrap(), 24)));
+    assert_eq!(network("2001:db8::1"), Some(("2001:db8::1".parse().unwrap(), 128)));
+    for wrong in ["", "example.org", "192.0.2.0/33", "192.0.2.0/", "192.0.2/24"] {
+        assert_eq!(network(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn sign_out_leads_to_no_script() {
+    assert!(sign_out_url("/oidc/redirect?logout=https%3A%2F%2Fexample.org").is_ok());
+    assert!(sign_out_url("https://idp.example.org/logout").is_ok());
+    for wrong in ["javascript:alert(1)", "//evil.example", "http://idp.example.org", "/a b"] {
+        assert!(sign_out_url(wrong).is_err(), "{wrong}");
+    }
+}
