@@ -7,8 +7,21 @@
 //! This is their common frame. Whatever goes wrong in it, a panic and a deadline included, is an
 //! answer that lets nobody in; an empty password is refused here and reaches no method.
 
+mod begin;
 pub mod command;
+mod imap;
+mod ldap;
+mod ldap_names;
+pub mod network;
 pub mod pam;
+pub mod peer;
+mod probe;
+pub mod rights;
+pub mod smtp;
+#[cfg(test)]
+mod stand_in;
+pub mod tls;
+pub mod trouble;
 
 use crate::auth::{Answer, Check, CommandCheck, Outcome, Password};
 use crate::journal;

@@ -83,6 +83,7 @@ def test_only_the_portal_reaches_who_checks_and_mails(socket):
     assert said["ListenStream"] == f"/run/qemu-web-desktop/{socket.stem.removeprefix('qwd-')}.sock"
     assert (said["SocketUser"], said["SocketGroup"], said["SocketMode"]) == ("root", "_qemu-web-desktop", "0660")
     assert (said["Accept"], said["TriggerLimitIntervalSec"]) == ("yes", "0")
+    assert 0 < int(said["MaxConnections"]) <= 64
     service = dict(lines(socket.with_name(f"{socket.stem}@.service"), "Service"))
     assert (service["StandardInput"], service["LimitCORE"]) == ("socket", "0")
     assert int(service["RuntimeMaxSec"]) < 120

@@ -1,0 +1,104 @@
+//! Names in a directory's own notations, and what its result codes mean: pure.
+
+use super::trouble::Trouble;
+use ldap3::{dn_escape, ldap_escape};
+
+/// The name to bind as; none if users are searched.
+pub(super) fn template_dn(template: &str, user: &str) -> Option<String> {
+    // Nothing is typed that the template's own words could come from, so one pass is enough.
+    (!template.is_empty()).then(|| fill(template, &[("{user}", &dn_escape(user))]))
+}
+
+/// A value, so that it means itself in a filter.
+pub(super) fn escaped_filter(value: &str) -> String {
+    ldap_escape(value).into_owned()
+}
+
+/// Puts values into a template in one pass: what a value says is not looked at again.
+pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (key, value) = values.iter().find(|(key, _)| rest.starts_with(key)).unwrap_or(&("{", "{"));
+        filled.push_str(value);
+        rest = &rest[key.len()..];
+    }
+    filled + rest
+}
+
+/// Whether a bind has succeeded; an error if its result is not about the name and the password.
+pub(super) fn verdict(rc: u32) -> Result<bool, Trouble> {
+    match rc {
+        0 => Ok(true),
+        // constraintViolation, noSuchObject, invalidDNSyntax, inappropriateAuthentication,
+        // invalidCredentials, insufficientAccessRights, unwillingToPerform: as directories say of
+        // unknown names, wrong passwords and closed accounts.
+        19 | 32 | 34 | 48 | 49 | 50 | 53 => Ok(false),
+        other => Err(Trouble::Unable(format!("the bind fails: {}", said(other)))),
+    }
+}
+
+/// A result code by its name in RFC 4511.
+pub(super) fn said(rc: u32) -> String {
+    let name = match rc {
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        7 => "authMethodNotSupported",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        13 => "confidentialityRequired",
+        32 => "noSuchObject",
+        34 => "invalidDNSyntax",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        other => return format!("result {other}"),
+    };
+    format!("result {rc}, {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_itself_in_a_filter() {
+        let filter = |user: &str| fill("(uid={user})", &[("{user}", &escaped_filter(user))]);
+        assert_eq!(filter("alice"), "(uid=alice)");
+        assert_eq!(filter("*)(uid=*"), r"(uid=\2a\29\28uid=\2a)");
+        assert_eq!(filter("alice)(|(uid=*"), r"(uid=alice\29\28|\28uid=\2a)");
+        assert_eq!(filter(r"a\2a"), r"(uid=a\5c2a)");
+    }
+
+    #[test]
+    fn a_name_means_itself_in_a_distinguished_name() {
+        let dn = |user: &str| template_dn("uid={user},ou=people", user).unwrap();
+        assert_eq!(dn("alice"), "uid=alice,ou=people");
+        assert_eq!(dn("alice,ou=admins"), r"uid=alice\2cou\3dadmins,ou=people");
+        assert_eq!(dn(r#" #a+b"c\<d>;="#), r"uid=\20#a\2bb\22c\5c\3cd\3e\3b\3d,ou=people");
+        assert_eq!(template_dn("", "alice"), None);
+    }
+
+    #[test]
+    fn what_a_value_says_is_not_filled_in_again() {
+        let both = [("{user}", "{dn}"), ("{dn}", "{user}")];
+        assert_eq!(fill("(|(memberUid={user})(member={dn}))", &both), "(|(memberUid={dn})(member={user}))");
+        assert_eq!(fill("{us}{user}{", &both), "{us}{dn}{");
+    }
+
+    #[test]
+    fn only_success_is_success() {
+        assert_eq!(verdict(0), Ok(true));
+        for rc in 1..=80 {
+            assert_ne!(verdict(rc), Ok(true), "{rc}");
+        }
+        assert_eq!(verdict(49), Ok(false));
+        assert!(verdict(51).unwrap_err() == Trouble::Unable("the bind fails: result 51, busy".into()));
+    }
+}
