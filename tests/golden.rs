@@ -102,6 +102,7 @@ fn units_of_the_timer_and_the_helpers() {
     let id = "abcdefghij".parse().unwrap();
     check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));
     check("unit-examine.txt", &lines(&unit::examination(Path::new("/var/lib/qemu-web-desktop/machines/grub.iso"))));
+    check("unit-unpack.txt", &lines(&unit::unpacking(256 << 30, 40 << 30)));
     check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64")));
 }
 

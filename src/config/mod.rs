@@ -19,7 +19,7 @@ pub use keys::{flatten, free_keys, known_keys};
 pub use limits::{Allowance, Limits, Whose};
 pub use machines::{Catalogue, MachineEntry};
 pub use raw::Raw;
-pub use settings::{Accel, NetworkMode, Page, Qemu, Session, Settings, Video};
+pub use settings::{Accel, Download, NetworkMode, Page, Qemu, Session, Settings, Video};
 pub use sign_in::{Email, Encryption, Ldap, Mail, Method, Monitor, Server, SignIn};
 pub use watched::Watched;
 

@@ -157,6 +157,10 @@ section! {
         service_proxy: String = String::new(),
         /// Seconds without a byte after which a download is given up.
         timeout: u32 = 60,
+        /// Downloads at the same time.
+        parallel: u32 = 3,
+        /// The largest download, and the largest image that one is unpacked to.
+        size_max: String = "256G".into(),
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Settings {
     /// Folder of the sessions' disks, if not private to each unit.
     pub disks_dir: Option<PathBuf>,
     /// How machines are fetched.
-    pub download: raw::Download,
+    pub download: Download,
     /// What the pages show and offer.
     pub page: Page,
     /// How people sign in.
@@ -78,6 +78,19 @@ pub struct Session {
     pub stop_grace: Lifetime,
     /// The disk beside an ISO image.
     pub iso_disk: Bytes,
+}
+
+/// How machines are fetched.
+#[derive(Clone, Debug)]
+pub struct Download {
+    /// A proxy, if one is set.
+    pub proxy: String,
+    /// Seconds without a byte after which a download is given up.
+    pub timeout: u32,
+    /// Downloads at the same time.
+    pub parallel: usize,
+    /// The largest download or image.
+    pub size_max: Bytes,
 }
 
 /// How QEMU is run.
@@ -274,11 +287,19 @@ fn qemu(raw: &raw::Qemu) -> Result<Qemu, Fault> {
     })
 }
 
-fn download(raw: &raw::Download) -> Result<raw::Download, Fault> {
+fn download(raw: &raw::Download) -> Result<Download, Fault> {
     if raw.timeout == 0 {
         return Err(fault("download.timeout", "1 or more (seconds)"));
     }
-    Ok(raw.clone())
+    if !(1..=16).contains(&raw.parallel) {
+        return Err(fault("download.parallel", "1 to 16"));
+    }
+    let size_max: Bytes = parsed("download.size_max", &raw.size_max)?;
+    if size_max.0 < 1 << 20 {
+        return Err(fault("download.size_max", "1M or more"));
+    }
+    let proxy = raw.service_proxy.clone();
+    Ok(Download { proxy, timeout: raw.timeout, parallel: raw.parallel as usize, size_max })
 }
 
 fn page(raw: &raw::Page) -> Result<Page, Fault> {

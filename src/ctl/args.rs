@@ -25,6 +25,7 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Fetch the images of machines.conf, or of the machines named, if they are not there or have changed.
+    /// What is packed (.gz, .xz, .zst, .zip) is unpacked.
     Download {
         /// Only these machines.
         #[arg(value_name = "NAME")]

@@ -2,15 +2,18 @@
 
 use super::args::Args;
 use super::client::Client;
-use super::examine::examine;
+use super::examine::Unprivileged;
 use super::machines::{self, catalogue, folder, settings};
 use super::out;
 use crate::config::{Catalogue, MachineEntry};
 use crate::images::fetch::{Fetched, Lock, Network, Proxies, fetch};
 use crate::model::{MachineName, Problem, Word};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::collections::HashSet;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Serialize)]
@@ -31,19 +34,71 @@ pub(super) fn download(args: &Args, names: &[String]) -> Result<u8, Problem> {
     let wanted = wanted(&catalogue, names)?;
     let folder = folder(&args.root, &settings);
     let network = Network {
+        most: settings.download.size_max.0,
         timeout: Duration::from_secs(settings.download.timeout.into()),
-        proxies: Proxies::from_env(&settings.download.service_proxy),
+        proxies: Proxies::from_env(&settings.download.proxy),
     };
     let _lock = Lock::take(&folder)?;
-    let outcomes: Vec<Outcome<'_>> = wanted.into_iter().map(|entry| one(args, &folder, entry, &network)).collect();
-    summary(args, &outcomes)
+    let job = Job { args, folder: &folder, network: &network, bars: MultiProgress::new() };
+    summary(args, &job.all(&wanted, settings.download.parallel))
+}
+
+/// What all downloads of one run have in common.
+struct Job<'a> {
+    args: &'a Args,
+    folder: &'a Path,
+    network: &'a Network,
+    bars: MultiProgress,
+}
+
+impl Job<'_> {
+    /// Fetches all of them, some at the same time. What became of them, in the order of their names.
+    fn all<'m>(&self, wanted: &[&'m MachineEntry], parallel: usize) -> Vec<Outcome<'m>> {
+        let queue = Mutex::new(wanted.iter().enumerate());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut done = Vec::new();
+            while let Some((at, entry)) = next() {
+                done.push((at, self.one(entry)));
+            }
+            done
+        };
+        let mut done = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..parallel.min(wanted.len())).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.flatten().collect::<Vec<_>>()
+        });
+        done.sort_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    fn one<'m>(&self, entry: &'m MachineEntry) -> Outcome<'m> {
+        let bar = self.bars.add(bar(&entry.name));
+        let mut progress = |done, total: Option<u64>| {
+            bar.set_length(total.unwrap_or(done));
+            bar.set_position(done);
+        };
+        let fetched = fetch(self.folder, entry, self.network, &Unprivileged(&bar), &mut progress);
+        bar.finish_and_clear();
+        let outcome = match fetched {
+            Ok(Fetched::New(size)) => told_launcher(&entry.name, size),
+            Ok(Fetched::Current(size)) => Outcome::good(&entry.name, "current", size),
+            Err(problem) => Outcome { name: &entry.name, result: "failed", image_bytes: 0, message: problem.message },
+        };
+        self.bars.suspend(|| outcome.tell(self.args));
+        outcome
+    }
 }
 
 fn wanted<'a>(catalogue: &'a Catalogue, names: &[String]) -> Result<Vec<&'a MachineEntry>, Problem> {
     if names.is_empty() {
         return Ok(catalogue.machines.iter().filter(|entry| entry.url.is_some()).collect());
     }
-    names.iter().map(|name| catalogued(catalogue, name)).collect()
+    let mut all: Vec<&MachineEntry> = names.iter().map(|name| catalogued(catalogue, name)).collect::<Result<_, _>>()?;
+    // Named twice is meant once.
+    let mut seen = HashSet::new();
+    all.retain(|entry| seen.insert(&entry.name));
+    Ok(all)
 }
 
 fn catalogued<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a MachineEntry, Problem> {
@@ -52,27 +107,6 @@ fn catalogued<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a MachineEnt
         let name = name.escape_debug();
         Problem::new(Word::NoSuchMachine, format!("There is no [{name}] in /etc/qemu-web-desktop/machines.conf."))
     })
-}
-
-fn one<'a>(args: &Args, folder: &Path, entry: &'a MachineEntry, network: &Network) -> Outcome<'a> {
-    let bar = bar(&entry.name);
-    let mut progress = |done, total: Option<u64>| {
-        bar.set_length(total.unwrap_or(done));
-        bar.set_position(done);
-    };
-    let examined = |image: &Path| {
-        bar.set_message("examined");
-        examine(image)
-    };
-    let fetched = fetch(folder, entry, network, &examined, &mut progress);
-    bar.finish_and_clear();
-    let outcome = match fetched {
-        Ok(Fetched::New(size)) => told_launcher(&entry.name, size),
-        Ok(Fetched::Current(size)) => Outcome::good(&entry.name, "current", size),
-        Err(problem) => Outcome { name: &entry.name, result: "failed", image_bytes: 0, message: problem.message },
-    };
-    outcome.tell(args);
-    outcome
 }
 
 /// The launcher remembers what it finds out now, so that the first session need not wait for it. What

@@ -79,13 +79,7 @@ pub(super) fn write_report(found: &Result<Facts, String>) -> String {
 /// Reads what `qwd-inspect` printed. The sentence of a refused image becomes a
 /// [`Word::MachineUnusable`]; anything but a proper report, [`Word::Failed`].
 pub fn read_report(text: &str) -> Result<Facts, Problem> {
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    if line.is_empty() {
-        return Err(Problem::failed("The examination of the image ended without a result."));
-    }
-    if line.len() > LINE_MAX || line.contains('\n') {
-        return Err(Problem::failed("The examination of the image printed something else than its report."));
-    }
+    let line = report_line(text, "The examination of the image")?;
     if let Ok(refusal) = serde_json::from_str::<Refusal>(line) {
         return Err(Problem::new(Word::MachineUnusable, printable(&refusal.problem, 500)));
     }
@@ -95,6 +89,18 @@ pub fn read_report(text: &str) -> Result<Facts, Problem> {
         return Err(Problem::failed("The report about the image contradicts itself."));
     }
     Ok(facts)
+}
+
+/// The one line that a helper of ours printed; `what` begins the sentence if that was something else.
+pub(super) fn report_line<'a>(text: &'a str, what: &str) -> Result<&'a str, Problem> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    if line.is_empty() {
+        return Err(Problem::failed(format!("{what} ended without a result.")));
+    }
+    if line.len() > LINE_MAX || line.contains('\n') {
+        return Err(Problem::failed(format!("{what} printed something else than its report.")));
+    }
+    Ok(line)
 }
 
 /// The text on one line, without what would move a terminal's cursor, and not too long.

@@ -150,7 +150,10 @@ fn what_else(head: &[u8]) -> String {
         (257, b"ustar", "tar -xf"),
     ];
     if let Some((_, _, tool)) = packed.iter().find(|(offset, magic, _)| at(head, *offset, magic)) {
-        return format!("The image is packed in an archive: unpack it first ('{tool}' does), and use what is inside.");
+        return format!(
+            "The image is packed in an archive: unpack it first ('{tool}' does), and use what is inside. What is named by \
+             url= is unpacked by 'qwdctl download', if it is .gz, .xz, .zst or .zip."
+        );
     }
     let page = head.trim_ascii_start();
     if page.starts_with(b"<") {

@@ -9,8 +9,11 @@ pub mod fetch;
 pub mod head;
 mod inspect;
 mod judge;
+mod packed;
 mod place;
+mod unpack;
 
 pub use facts::{Facts, Format, REPORT_MAX, VIRTUAL_SIZE_MAX, read_report};
 pub use inspect::{inspect, main};
 pub use place::{Identity, Place, command_word, locate};
+pub use unpack::{Bounds, main as unpack_main, read_unpacked};

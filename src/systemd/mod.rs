@@ -69,9 +69,22 @@ impl Systemd {
     /// Runs a transient unit to its end and returns what it printed, of which no more than `most` bytes
     /// are read. It must fit into a pipe (64 KiB), since it is read when the unit is done.
     pub fn output_of(&self, unit: &str, properties: &Properties, most: u64) -> Result<String, Problem> {
+        self.report_of(unit, properties, "StandardOutputFileDescriptor", Vec::new(), most)
+    }
+
+    /// The same for what it prints on the descriptor named by that property, where it also gets others.
+    pub fn report_of<'a>(
+        &self,
+        unit: &str,
+        properties: &Properties,
+        on: &'a str,
+        mut fds: Vec<(&'a str, OwnedFd)>,
+        most: u64,
+    ) -> Result<String, Problem> {
         let broken = |e: std::io::Error| Problem::failed(format!("What {unit} printed could not be read: {e}."));
         let (output, input) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| broken(e.into()))?;
-        self.start_transient(unit, properties, vec![("StandardOutputFileDescriptor", input)])?;
+        fds.push((on, input));
+        self.start_transient(unit, properties, fds)?;
         let mut text = String::new();
         File::from(output).take(most).read_to_string(&mut text).map_err(broken)?;
         Ok(text)

@@ -6,12 +6,25 @@ use crate::qemu::IMAGE_PATH;
 use std::path::Path;
 use zbus::zvariant::Value;
 
+/// Seconds that the unpacking of the largest image may take on a slow disk: half a day.
+const UNPACKING: u64 = 12 * 3600;
+
 /// Runs `qwd-inspect FILE`; its report goes to the standard output that the caller adds.
 pub fn examination(image: &Path) -> Properties {
     let path = image.display().to_string();
     let mut all =
         helper(format!("Examination of {path}"), vec![format!("{LIBEXEC}/qwd-inspect"), IMAGE_PATH.to_owned()], 60);
     all.push(("BindReadOnlyPaths", Value::from(vec![(path, IMAGE_PATH.to_owned(), false, 0_u64)])));
+    all
+}
+
+/// Runs `qwd-unpack` from the file on the standard input to the one on the standard output that the caller
+/// adds, with a pipe for its report as standard error.
+pub fn unpacking(most: u64, room: u64) -> Properties {
+    let argv = vec![format!("{LIBEXEC}/qwd-unpack"), most.to_string(), room.to_string()];
+    let mut all = helper("Unpacking of an image".to_owned(), argv, UNPACKING);
+    // A second hand on it, whatever the program's own count says.
+    all.push(("LimitFSIZE", most.saturating_add(1 << 20).into()));
     all
 }
 

@@ -3,6 +3,7 @@
 mod bed;
 mod check;
 mod download;
+mod packed;
 mod sessions;
 mod site;
 mod web;

@@ -1,6 +1,7 @@
 //! Where an image comes from, and where a redirection leads: pure.
 
 use crate::model::Problem;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use ureq::http::Uri;
 
@@ -20,6 +21,8 @@ pub struct Address {
     pub(super) uri: Uri,
     /// Name and password, as `user:password`.
     pub(super) login: Option<String>,
+    /// Another server sent us there from outside: it must not lead to this host itself.
+    pub(super) sent: bool,
 }
 
 impl Source {
@@ -69,7 +72,7 @@ impl Address {
         if uri.host().is_none_or(str::is_empty) {
             return Err(unusable());
         }
-        Ok(Self { uri, login })
+        Ok(Self { uri, login, sent: false })
     }
 
     /// Where `location` leads from here. `guarded` is whether a checksum stands behind it, so that
@@ -87,7 +90,24 @@ impl Address {
         }
         // A password is for the server it was given for.
         let same = next.uri.authority() == self.uri.authority() && next.uri.scheme() == self.uri.scheme();
-        Ok(Self { login: next.login.or_else(|| self.login.clone().filter(|_| same)), ..next })
+        let login = next.login.or_else(|| self.login.clone().filter(|_| same));
+        let elsewhere = next.uri.host() != self.uri.host() && !self.is_of_this_host();
+        Ok(Self { uri: next.uri, login, sent: self.sent || elsewhere })
+    }
+
+    /// Whether it says so itself.
+    fn is_of_this_host(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        host.eq_ignore_ascii_case("localhost") || address.is_some_and(is_near)
+    }
+}
+
+/// Whether the address is of this host, or of no network beyond its cable.
+pub(super) fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_unspecified() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local(),
     }
 }
 
@@ -227,6 +247,18 @@ mod tests {
         for location in ["file:///etc/shadow", "FILE:///etc/shadow", "ftp://x/y", "data:,x", "gopher://x"] {
             assert!(base.redirected(location, true).unwrap_err().contains("not followed"), "{location}");
         }
+    }
+
+    #[test]
+    fn who_is_sent_on_from_outside_is_marked() {
+        let sent = |base: &str, location: &str| http(base).redirected(location, true).unwrap().sent;
+        assert!(sent("http://x.org/a", "http://y.org/b") && sent("http://x.org/a", "http://127.0.0.1/b"));
+        assert!(!sent("http://x.org/a", "https://x.org/b") && !sent("http://127.0.0.1:1/a", "http://localhost:2/b"));
+        assert!(http("http://x.org/a").redirected("//y.org/", true).unwrap().redirected("/b", true).unwrap().sent);
+        for near in ["127.1.2.3", "::1", "0.0.0.0", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1"] {
+            assert!(is_near(near.parse().unwrap()), "{near}");
+        }
+        assert!(!is_near("192.0.2.1".parse().unwrap()));
     }
 
     #[test]

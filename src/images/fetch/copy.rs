@@ -1,5 +1,6 @@
 //! `file:` addresses: a copy, made anew whenever the file has changed.
 
+use super::meter::Meter;
 use super::shelf::{Kept, Shelf};
 use super::{Delivery, Progress, Validators, disk};
 use crate::model::Problem;
@@ -13,6 +14,7 @@ pub(super) fn deliver(
     path: &Path,
     shelf: &Shelf,
     kept: Option<&Kept>,
+    most: u64,
     progress: Progress<'_>,
 ) -> Result<Delivery, Problem> {
     let failed = |e: std::io::Error| disk::problem("read", path, &e);
@@ -25,16 +27,16 @@ pub(super) fn deliver(
     if kept.is_some_and(|kept| kept.validators == validators) {
         return Ok(Delivery::Unchanged);
     }
-    disk::has_room(shelf.folder(), meta.len())?;
+    let mut meter = Meter::new(shelf.folder(), most, 0, Some(meta.len()))?;
     let mut to = shelf.create_part()?;
-    let (mut done, mut buffer) = (0, vec![0; 1 << 20]);
+    let mut buffer = vec![0; 1 << 20];
     loop {
         let read = from.read(&mut buffer).map_err(failed)?;
         if read == 0 {
             return Ok(Delivery::Whole(validators));
         }
+        let done = meter.count(read).inspect_err(|_| shelf.drop_part())?;
         shelf.written(to.write_all(&buffer[..read]))?;
-        done += read as u64;
         progress(done, Some(meta.len()));
     }
 }

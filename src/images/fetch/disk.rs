@@ -28,10 +28,19 @@ pub(super) fn problem(step: &str, path: &Path, error: &Error) -> Problem {
     }
 }
 
+fn free(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes that may be written there.
+pub(super) fn room(folder: &Path) -> u64 {
+    free(folder).map_or(u64::MAX, |free| free.saturating_sub(SPARE))
+}
+
 /// Refuses what cannot fit, before it is fetched.
 pub(super) fn has_room(folder: &Path, bytes: u64) -> Result<(), Problem> {
-    let Ok(stat) = rustix::fs::statvfs(folder) else { return Ok(()) };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let Some(free) = free(folder) else { return Ok(()) };
     if bytes.saturating_add(SPARE) <= free {
         return Ok(());
     }

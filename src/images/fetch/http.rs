@@ -1,14 +1,15 @@
 //! Downloads over HTTP: conditional, resumed after a break, through proxies and redirections.
 
 use super::address::Address;
-use super::proxy::{ToProxy, WholeAddress, authorization, basic};
+use super::meter::Meter;
+use super::proxy::{Outwards, ToProxy, WholeAddress, authorization, basic};
 use super::shelf::{Kept, Shelf};
-use super::{Delivery, Network, Progress, Validators, disk};
+use super::{Delivery, Network, Progress, Validators};
 use crate::model::{Problem, Word};
 use std::io::{Read, Write};
 use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::unversioned::transport::{Connector, DefaultConnector, TcpConnector};
 use ureq::{Agent, Body, Error, Proxy};
 
 /// As often a download goes on after a break, if each time something more has come.
@@ -123,7 +124,7 @@ fn validators(answer: &Answer) -> Validators {
 fn is_same(kept: &Kept, found: &Validators, answer: &Answer) -> bool {
     let known = found.etag.is_some() && found.etag == kept.validators.etag
         || found.last_modified.is_some() && found.last_modified == kept.validators.last_modified;
-    known && length(answer) == Some(kept.size)
+    known && length(answer) == Some(kept.fetched.unwrap_or(kept.size))
 }
 
 fn length(answer: &Answer) -> Option<u64> {
@@ -143,17 +144,19 @@ fn is_all(answer: &Answer, there: u64) -> bool {
     range.and_then(|r| r.strip_prefix("bytes */")).is_some_and(|all| all.parse() == Ok(there))
 }
 
-/// Appends the body to the `.part` file, of which `done` bytes are there.
+/// Appends the body to the `.part` file, of which `there` bytes are there. A download that comes to a bound
+/// is not left half done.
 fn receive(
     answer: Answer,
-    mut done: u64,
+    there: u64,
     shelf: &Shelf,
     network: &Network,
     progress: Progress<'_>,
 ) -> Result<(), Trouble> {
     let host = "The server";
-    let total = length(&answer).map(|rest| done + rest);
-    disk::has_room(shelf.folder(), total.unwrap_or(done) - done)?;
+    let total = length(&answer).map(|rest| there.saturating_add(rest));
+    let mut meter = Meter::new(shelf.folder(), network.most, there, total).inspect_err(|_| shelf.drop_part())?;
+    let mut done = there;
     let mut file = shelf.append_part()?;
     let mut body = answer.into_body().into_reader();
     let mut buffer = vec![0; 256 << 10];
@@ -163,8 +166,8 @@ fn receive(
         if read == 0 {
             break;
         }
+        done = meter.count(read).inspect_err(|_| shelf.drop_part())?;
         shelf.written(file.write_all(&buffer[..read]))?;
-        done += read as u64;
         progress(done, total);
     }
     match total {
@@ -191,7 +194,7 @@ fn request(address: &Address, ask: &Ask, network: &Network, guarded: bool) -> Re
 fn hop(address: &Address, ask: &Ask, network: &Network) -> Result<Answer, Trouble> {
     let proxy = network.proxies.to(&address.uri).map_err(Problem::failed)?;
     let direct = proxy.as_ref().filter(|proxy| takes_whole_address(proxy, &address.uri));
-    let agent = agent(&address.uri, proxy.as_ref(), network)?;
+    let agent = agent(address, proxy.as_ref(), network)?;
     let mut request = agent.get(&address.uri);
     if let Some(login) = &address.login {
         request = request.header("Authorization", basic(login));
@@ -217,7 +220,8 @@ fn takes_whole_address(proxy: &Uri, target: &Uri) -> bool {
     proxy.scheme_str() == Some("http") && target.scheme_str() == Some("http")
 }
 
-fn agent(target: &Uri, proxy: Option<&Uri>, network: &Network) -> Result<Agent, Problem> {
+fn agent(address: &Address, proxy: Option<&Uri>, network: &Network) -> Result<Agent, Problem> {
+    let target = &address.uri;
     let time = Some(network.timeout);
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let config = Agent::config_builder()
@@ -233,6 +237,7 @@ fn agent(target: &Uri, proxy: Option<&Uri>, network: &Network) -> Result<Agent, 
         .timeout_per_write(time)
         .proxy(None);
     match proxy {
+        None if address.sent => Ok(Agent::with_parts(config.build(), DefaultConnector::default(), Outwards)),
         None => Ok(config.build().new_agent()),
         Some(proxy) if takes_whole_address(proxy, target) => {
             let prefix = format!("http://{}", target.authority().map_or("", |a| a.as_str()));

@@ -4,6 +4,7 @@
 //! machines/NAME                      a link to what is in force, replaced in one step
 //! machines/downloads/NAME/FILE       the image, under the name the address gives it
 //! machines/downloads/NAME/FILE.part  what has come so far; resumed after a break
+//! machines/downloads/NAME/FILE.unpacked  the image, while it is being unpacked
 //! machines/downloads/NAME/.state     where FILE came from, and by what it is known again
 //! ```
 //!
@@ -15,28 +16,39 @@ mod date;
 mod digest;
 mod disk;
 mod http;
+mod meter;
 mod proxy;
 mod shelf;
 
 pub use address::Source;
 pub use proxy::Proxies;
 
-use super::{Facts, command_word};
+use super::packed::{MAGIC_LEN, Packing, unpacked_name};
+use super::{Bounds, Facts, command_word};
 use crate::config::MachineEntry;
 use crate::model::{Problem, Word};
 use shelf::{Kept, Shelf};
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How far a download is: bytes there, and bytes in all if the server says.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>);
 
-/// Looks into an image that is not offered yet.
-pub type Examine<'a> = &'a dyn Fn(&Path) -> Result<Facts, Problem>;
+/// What is done with a stranger's file, by somebody without any privilege.
+pub trait Hands {
+    /// Looks into an image that is not offered yet.
+    fn examine(&self, image: &Path) -> Result<Facts, Problem>;
+    /// Unpacks a file into an empty one; the size of what came out.
+    fn unpack(&self, from: File, to: File, bounds: Bounds) -> Result<u64, Problem>;
+}
 
-/// How the network is used.
+/// How the network is used, and how much may come.
 #[derive(Clone, Debug)]
 pub struct Network {
+    /// The largest download, and the largest image, in bytes.
+    pub most: u64,
     /// Without a byte for this long, a download is given up.
     pub timeout: Duration,
     /// Which proxy goes where.
@@ -85,7 +97,7 @@ pub fn fetch(
     machines: &Path,
     entry: &MachineEntry,
     network: &Network,
-    examine: Examine<'_>,
+    hands: &dyn Hands,
     progress: Progress<'_>,
 ) -> Result<Fetched, Problem> {
     let url = entry.url.as_deref().ok_or_else(|| {
@@ -102,14 +114,19 @@ pub fn fetch(
         return keep(&shelf, kept.clone(), entry);
     }
     let delivery = match &source {
-        Source::File(path) => copy::deliver(path, &shelf, kept.as_ref(), progress)?,
+        Source::File(path) => copy::deliver(path, &shelf, kept.as_ref(), network.most, progress)?,
         Source::Http(address) => {
             let (kept, guarded) = (kept.as_ref(), entry.sha256.is_some());
             http::deliver(&http::Download { address, shelf: &shelf, kept, network, guarded }, progress)?
         }
     };
     match (delivery, kept) {
-        (Delivery::Whole(validators), _) => accept(&shelf, entry, url, validators, examine),
+        (Delivery::Whole(validators), _) => {
+            let verdict = checked(&shelf.part(), entry).and_then(|()| made_ready(&shelf, network.most, hands));
+            // Damaged or wrong as a whole: the next attempt must not build on it.
+            let ready = verdict.inspect_err(|_| shelf.drop_part())?;
+            accept(&shelf, entry, url, validators, ready)
+        }
         (Delivery::Unchanged, Some(kept)) => keep(&shelf, kept, entry),
         (Delivery::Unchanged, None) => Err(Problem::failed("The server says that nothing has changed, unasked.")),
     }
@@ -117,7 +134,9 @@ pub fn fetch(
 
 /// Whether the image that is there may stay: it is what `sha256=` asks for, also if that is new.
 fn trusted(shelf: &Shelf, kept: &Kept, entry: &MachineEntry) -> bool {
-    entry.sha256.is_none() || kept.sha256 == entry.sha256 || digest::of(&shelf.file(&kept.file)).ok() == entry.sha256
+    // Of what was unpacked, the bytes that had come are not there any more.
+    let same = || kept.fetched.is_none() && digest::of(&shelf.file(&kept.file)).ok() == entry.sha256;
+    entry.sha256.is_none() || kept.sha256 == entry.sha256 || same()
 }
 
 /// The image stays; its link is put right if somebody has removed it.
@@ -127,25 +146,55 @@ fn keep(shelf: &Shelf, kept: Kept, entry: &MachineEntry) -> Result<Fetched, Prob
     Ok(Fetched::Current(size))
 }
 
-/// Checks and examines what has come; only then it takes the old image's place.
+/// An image that may be offered: unpacked, and examined.
+struct Ready {
+    path: PathBuf,
+    /// The name it will have.
+    file: String,
+    size: u64,
+    /// The size of what had come, where that was packed.
+    fetched: Option<u64>,
+}
+
+/// Unpacks what has come, if it is packed, and has it examined.
+fn made_ready(shelf: &Shelf, most: u64, hands: &dyn Hands) -> Result<Ready, Problem> {
+    let part = shelf.part();
+    let size = shelf.settle(&part)?;
+    if packing(&part)?.is_some() {
+        return unpacked(shelf, size, most, hands).inspect_err(|_| shelf.drop_unpacked());
+    }
+    hands.examine(&part)?;
+    Ok(Ready { path: part, file: shelf.name().to_owned(), size, fetched: None })
+}
+
+fn packing(part: &Path) -> Result<Option<Packing>, Problem> {
+    let mut head = Vec::new();
+    let read = File::open(part).and_then(|file| file.take(MAGIC_LEN as u64).read_to_end(&mut head));
+    read.map_err(|e| disk::problem("read", part, &e))?;
+    Ok(Packing::of(&head))
+}
+
+fn unpacked(shelf: &Shelf, fetched: u64, most: u64, hands: &dyn Hands) -> Result<Ready, Problem> {
+    let (part, path) = (shelf.part(), shelf.unpacked());
+    let from = File::open(&part).map_err(|e| disk::problem("read", &part, &e))?;
+    let bounds = Bounds { most, room: disk::room(shelf.folder()) };
+    hands.unpack(from, shelf.create_unpacked()?, bounds)?;
+    let size = shelf.settle(&path)?;
+    hands.examine(&path)?;
+    Ok(Ready { path, file: unpacked_name(shelf.name()).to_owned(), size, fetched: Some(fetched) })
+}
+
+/// What has come takes the old image's place.
 fn accept(
     shelf: &Shelf,
     entry: &MachineEntry,
     url: &str,
     validators: Validators,
-    examine: Examine<'_>,
+    ready: Ready,
 ) -> Result<Fetched, Problem> {
-    let part = shelf.part();
-    let size = shelf.settle_part()?;
-    let verdict = checked(&part, entry).and_then(|()| examine(&part));
-    if let Err(problem) = verdict {
-        // Damaged or wrong as a whole: the next attempt must not build on it.
-        shelf.drop_part();
-        return Err(problem);
-    }
-    let kept =
-        Kept { url: url.to_owned(), file: shelf.name().to_owned(), size, sha256: entry.sha256.clone(), validators };
-    shelf.replace(&kept)?;
+    let Ready { path, file, size, fetched } = ready;
+    let kept = Kept { url: url.to_owned(), file, size, fetched, sha256: entry.sha256.clone(), validators };
+    shelf.replace(&path, &kept)?;
     Ok(Fetched::New(size))
 }
 

@@ -4,7 +4,7 @@
 //! `https:` only. For `http:` the request therefore goes to the proxy itself, with the whole address
 //! in its first line (RFC 9112, section 3.2.2): `ToProxy` and `WholeAddress` see to that.
 
-use super::address::percent_decoded;
+use super::address::{is_near, percent_decoded};
 use std::net::IpAddr;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -118,6 +118,23 @@ pub(super) struct ToProxy(pub(super) Uri);
 impl Resolver for ToProxy {
     fn resolve(&self, _: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         DefaultResolver::default().resolve(&self.0, config, timeout)
+    }
+}
+
+/// Resolves names as ever, but leaves out the addresses of this host.
+#[derive(Debug)]
+pub(super) struct Outwards;
+
+impl Resolver for Outwards {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let mut outside = self.empty();
+        found.iter().filter(|address| !is_near(address.ip())).for_each(|address| outside.push(*address));
+        if outside.is_empty() {
+            let why = "it is this server itself, where no other server may send us";
+            return Err(Error::Io(std::io::Error::other(why)));
+        }
+        Ok(outside)
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) struct Kept {
     pub(super) file: String,
     /// Its size in bytes.
     pub(super) size: u64,
+    /// The size of what was fetched, where that was unpacked.
+    #[serde(default)]
+    pub(super) fetched: Option<u64>,
     /// The checksum it was compared with.
     #[serde(default)]
     pub(super) sha256: Option<String>,
@@ -121,6 +124,11 @@ impl Shelf {
         self.folder.join(format!("{}.part", self.name))
     }
 
+    /// What is being unpacked from it.
+    pub(super) fn unpacked(&self) -> PathBuf {
+        self.folder.join(format!("{}.unpacked", self.name))
+    }
+
     fn part_state(&self) -> PathBuf {
         self.folder.join(".part-state")
     }
@@ -140,7 +148,14 @@ impl Shelf {
         let meta = fs::metadata(self.file(&self.name)).ok()?;
         let last_modified = super::date::date(meta.modified().ok()?);
         let validators = Validators { etag: None, last_modified: Some(last_modified) };
-        Some(Kept { url: url.to_owned(), file: self.name.clone(), size: meta.len(), sha256: None, validators })
+        Some(Kept {
+            url: url.to_owned(),
+            file: self.name.clone(),
+            size: meta.len(),
+            fetched: None,
+            sha256: None,
+            validators,
+        })
     }
 
     /// An empty `.part` file.
@@ -177,6 +192,18 @@ impl Shelf {
         })
     }
 
+    /// An empty file to unpack into. One that an interrupted run is still filling is a file without a
+    /// name from now on.
+    pub(super) fn create_unpacked(&self) -> Result<File, Problem> {
+        self.drop_unpacked();
+        File::create_new(self.unpacked()).map_err(|e| disk::problem("write", &self.unpacked(), &e))
+    }
+
+    /// Forgets what was unpacked.
+    pub(super) fn drop_unpacked(&self) {
+        let _ = fs::remove_file(self.unpacked());
+    }
+
     /// Forgets what has come.
     pub(super) fn drop_part(&self) {
         // What cannot be removed is overwritten the next time.
@@ -184,11 +211,10 @@ impl Shelf {
         let _ = fs::remove_file(self.part_state());
     }
 
-    /// Brings what has come to the disk for good, readable by all. Returns its size.
-    pub(super) fn settle_part(&self) -> Result<u64, Problem> {
-        let part = self.part();
+    /// Brings a file that is complete to the disk for good, readable by all. Returns its size.
+    pub(super) fn settle(&self, path: &Path) -> Result<u64, Problem> {
         let settle = || {
-            let file = File::open(&part)?;
+            let file = File::open(path)?;
             file.set_permissions(Permissions::from_mode(0o644))?;
             file.sync_all()?;
             Ok(file.metadata()?.len())
@@ -196,12 +222,12 @@ impl Shelf {
         self.written(settle())
     }
 
-    /// Puts what has come in the old image's place, and removes the old one.
-    pub(super) fn replace(&self, kept: &Kept) -> Result<(), Problem> {
+    /// Puts a new image in the old one's place, and removes the old one and what the new one came from.
+    pub(super) fn replace(&self, image: &Path, kept: &Kept) -> Result<(), Problem> {
         let before = read_json::<Kept>(&self.folder.join(".state"));
         let target = self.file(&kept.file);
-        fs::rename(self.part(), &target).map_err(|e| disk::problem("put in place", &target, &e))?;
-        let _ = fs::remove_file(self.part_state());
+        fs::rename(image, &target).map_err(|e| disk::problem("put in place", &target, &e))?;
+        self.drop_part();
         self.put_in_force(kept)?;
         // Sessions that run from the old file have it open, and keep it as long as they live.
         if let Some(old) = before.filter(|old| old.file != kept.file && !old.file.contains('/')) {
