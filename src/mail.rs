@@ -63,7 +63,11 @@ pub fn send(letter: &Letter, timeout: Duration) -> Result<(), Problem> {
     send_through(Path::new(MAIL_SOCKET), letter, timeout)
 }
 
-fn send_through(socket: &Path, letter: &Letter, timeout: Duration) -> Result<(), Problem> {
+/// The same through another socket.
+///
+/// # Errors
+/// As above.
+pub fn send_through(socket: &Path, letter: &Letter, timeout: Duration) -> Result<(), Problem> {
     let answer = ask(socket, letter, timeout + MARGIN);
     match answer.result {
         Outcome::Accept => Ok(()),

@@ -269,7 +269,7 @@ section! {
 section! {
     /// `[sign_in.email]`
     Email {
-        /// Domains whose addresses are let in, as "example.org"; empty: none.
+        /// Domains whose addresses are let in, as "example.org"; empty: none. Links begin with public_url.
         allowed_domains: Vec<String> = Vec::new(),
         /// How long a link is good for.
         lifetime: String = "30m".into(),

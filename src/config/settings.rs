@@ -163,7 +163,7 @@ impl TryFrom<&Raw> for Settings {
         let session = session(&raw.session)?;
         let sign_in = sign_in::sign_in(&raw.sign_in)?;
         Ok(Self {
-            public_url: public_url(&raw.public_url)?,
+            public_url: sign_in::reached(public_url(&raw.public_url)?, &sign_in)?,
             limits: limits::limits(&raw.limits, session.memory_min)?,
             session,
             qemu: qemu(&raw.qemu)?,

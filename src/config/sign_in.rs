@@ -332,6 +332,16 @@ pub(super) fn mail(raw: &raw::Mail, needed: bool) -> Result<Option<Mail>, Fault>
     Ok(Some(Mail { server: server(MAIL_KEYS, &common, ports)?, account, from: raw.from.clone(), domain }))
 }
 
+/// A link in a mail must not begin with whatever a client wrote into `Host`: whoever asks for somebody
+/// else's link could have it lead to a server of his own.
+pub(super) fn reached(public_url: Option<String>, sign_in: &SignIn) -> Result<Option<String>, Fault> {
+    if public_url.is_none() && sign_in.has(Method::Email) {
+        let text = "sign-in by email sends links, which begin with this address: set it";
+        return Err(("public_url", text.to_owned()));
+    }
+    Ok(public_url)
+}
+
 pub(super) fn monitor(raw: &raw::Monitor) -> Result<Monitor, Fault> {
     let network = |text: &String| {
         network(text).ok_or_else(|| {

@@ -52,6 +52,18 @@ fn sign_in_by_email_needs_a_mail_server_and_a_sender() {
 }
 
 #[test]
+fn links_in_mails_need_an_address_that_no_client_chooses() {
+    let email = raw::SignIn {
+        email: raw::Email { allowed_domains: vec!["example.org".into()], ..Default::default() },
+        ..with(&["email"])
+    };
+    let email = sign_in(&email).unwrap();
+    assert_eq!(reached(None, &email).unwrap_err().0, "public_url");
+    assert!(reached(Some("https://desk.example.org".into()), &email).is_ok());
+    assert_eq!(reached(None, &sign_in(&with(&["pam"])).unwrap()), Ok(None));
+}
+
+#[test]
 fn networks_are_addresses_with_an_optional_length() {
     assert_eq!(network("192.0.2.0/24"), Some(("192.0.2.0".parse().unwrap(), 24)));
     assert_eq!(network("2001:db8::1"), Some(("2001:db8::1".parse().unwrap(), 128)));

@@ -71,6 +71,12 @@ impl<'a> Ask<'a> {
         Self { id, share, ..self }
     }
 
+    /// The same request by somebody who has just signed in by it.
+    pub(super) fn by(&self, person: Person) -> Ask<'a> {
+        let form = self.form.clone();
+        Ask { form, ..Ask::new(self.app, self.settings, self.request, self.site.clone(), Some(person), self.now) }
+    }
+
     /// The reply with the cookie that the forms on it are bound to.
     pub(super) fn with_cookie(&self, reply: Reply) -> Reply {
         if self.anonymous.fresh && self.anonymous.used.get() {

@@ -133,7 +133,8 @@ fn line(client: Option<IpAddr>, name: &str, reason: &str) -> String {
     format!("Sign-in refused from {}: user \"{name}\" ({reason})", named(client))
 }
 
-fn named(client: Option<IpAddr>) -> String {
+/// An address for the journal.
+pub fn named(client: Option<IpAddr>) -> String {
     client.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
 }
 

@@ -19,10 +19,13 @@ pub mod identity;
 pub mod keys;
 pub mod launcher;
 pub mod live;
+pub mod mail_links;
+pub mod mailing;
 pub mod pages;
 pub mod password;
 pub mod places;
 pub mod qr;
+pub mod quota;
 pub mod refusal;
 pub mod remote;
 pub mod router;
@@ -31,6 +34,7 @@ pub mod server;
 pub mod show;
 pub mod signins;
 pub mod site;
+pub mod store;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -45,7 +49,9 @@ use crate::journal;
 use ask::Ask;
 use cookie::Cookie;
 use identity::Person;
+use mail_links::MailLinks;
 use places::Places;
+use quota::Hourly;
 use refusal::Refusal;
 use signins::{SignIn, SignIns};
 use std::path::{Path, PathBuf};
@@ -67,6 +73,9 @@ pub struct App {
     /// Passwords that are being checked.
     checking: Places,
     throttle: Mutex<Throttle>,
+    mail_links: MailLinks,
+    mails_of_addresses: Mutex<Hourly>,
+    mails_of_clients: Mutex<Hourly>,
 }
 
 impl App {
@@ -83,6 +92,9 @@ impl App {
             waiting: Places::new(server::WORKERS / 4, server::WORKERS / 4),
             checking: Places::new(server::WORKERS / 2, server::WORKERS / 4),
             throttle: Mutex::default(),
+            mail_links: MailLinks::open(&state.join("mail-links"))?,
+            mails_of_addresses: Mutex::default(),
+            mails_of_clients: Mutex::default(),
         })
     }
 }

@@ -19,8 +19,6 @@ use std::time::Duration;
 const MARGIN: Duration = Duration::from_secs(3);
 /// No name that anybody goes by is longer.
 const NAME_MAX: usize = 256;
-/// Said when all places are taken, in seconds.
-const BUSY: u64 = 5;
 
 /// Whether passwords are taken at all.
 pub fn wanted(settings: &Settings) -> bool {
@@ -41,12 +39,7 @@ pub fn check(ask: &Ask<'_>, name: &str, password: &Password) -> Result<SignIn, R
         return Err(Refusal::bad_request("Type your name."));
     }
     let Some(_place) = ask.app.checking.enter(client) else {
-        return Err(Refusal::new(
-            503,
-            "unavailable",
-            "Many are signing in at this moment. Try again in a few seconds.",
-        )
-        .after(BUSY));
+        return Err(Refusal::busy());
     };
     let counted = begin(ask, name, client)?;
     let checked = if password.expose().is_empty() || name.len() > NAME_MAX || name.contains(char::is_control) {

@@ -55,6 +55,11 @@ impl Refusal {
         )
     }
 
+    /// All places for what takes long are taken.
+    pub fn busy() -> Self {
+        Self::new(503, "unavailable", "Many are signing in at this moment. Try again in a few seconds.").after(5)
+    }
+
     /// The same, to be tried again after so many seconds.
     #[must_use]
     pub fn after(self, seconds: u64) -> Self {

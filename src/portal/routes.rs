@@ -18,6 +18,10 @@ pub const ROUTES: &[Route] = &[
     // A form that comes back stands at the address it was sent to, and people reload that.
     route(Get, "/sign-in", SignedIn, Reading, pages::sessions),
     route(Post, "/sign-in", Anyone, Form, pages::sign_in_post),
+    route(Get, "/sign-in/email", Anyone, Reading, pages::first),
+    route(Post, "/sign-in/email", Anyone, Form, pages::ask_for_link),
+    route(Get, "/enter", Anyone, Reading, pages::enter),
+    route(Post, "/enter", Anyone, Form, pages::enter_post),
     route(Post, "/sign-out", SignedIn, Form, pages::sign_out),
     route(Get, "/sessions", SignedIn, Reading, pages::sessions),
     route(Post, "/sessions", Visitor, Form, pages::create),

@@ -4,12 +4,12 @@
 //! with which anybody could sign in. Their number is bounded, per person and in all: the sign-in
 //! that was used least recently goes first.
 
+use super::store::Store;
 use crate::model::{Problem, Secret, UserName};
 use crate::random;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -53,7 +53,7 @@ impl SignIn {
 
 /// The folder of the sign-ins.
 pub struct SignIns {
-    folder: PathBuf,
+    store: Store,
     /// Held while files are counted and removed.
     changes: Mutex<()>,
 }
@@ -61,8 +61,7 @@ pub struct SignIns {
 impl SignIns {
     /// Uses this folder, and makes it if it is missing.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        Ok(Self { folder: folder.to_owned(), changes: Mutex::new(()) })
+        Ok(Self { store: Store::open(folder)?, changes: Mutex::new(()) })
     }
 
     /// Stores a sign-in and returns the value of its cookie.
@@ -70,15 +69,16 @@ impl SignIns {
         let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&sign_in.name, now);
         let cookie = random::secret();
-        self.write(&self.path(&cookie), sign_in)
+        self.store
+            .write(&self.store.path(&cookie), sign_in)
             .map_err(|e| Problem::failed(format!("Your sign-in could not be stored ({e}); try again later.")))?;
         Ok(cookie)
     }
 
     /// The sign-in behind a cookie, if it is not over.
     pub fn get(&self, cookie: &Secret, now: u64) -> Option<SignIn> {
-        let path = self.path(cookie);
-        let mut sign_in = read(&path)?;
+        let path = self.store.path(cookie);
+        let mut sign_in: SignIn = self.store.read(&path)?;
         if sign_in.over(now) {
             let _ = fs::remove_file(path);
             return None;
@@ -88,7 +88,7 @@ impl SignIns {
             let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             // A sign-out may have come in between, and holds.
             if path.exists() {
-                let _ = self.write(&path, &sign_in);
+                let _ = self.store.write(&path, &sign_in);
             }
         }
         Some(sign_in)
@@ -97,32 +97,12 @@ impl SignIns {
     /// Signs out.
     pub fn remove(&self, cookie: &Secret) {
         let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = fs::remove_file(self.path(cookie));
-    }
-
-    fn path(&self, cookie: &Secret) -> PathBuf {
-        self.folder.join(random::digest(cookie))
-    }
-
-    fn write(&self, path: &Path, sign_in: &SignIn) -> io::Result<()> {
-        let fresh = self.folder.join("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(sign_in)?)?;
-        fs::rename(fresh, path)
+        let _ = fs::remove_file(self.store.path(cookie));
     }
 
     /// Removes what is over or damaged, and the least used where there are too many.
     fn make_room(&self, name: &UserName, now: u64) {
-        let files = fs::read_dir(&self.folder).into_iter().flatten().filter_map(|e| e.ok().map(|e| e.path()));
-        let mut all: Vec<(SignIn, PathBuf)> = Vec::new();
-        for path in files {
-            // What cannot be read at the moment may be in order.
-            let Ok(text) = fs::read(&path) else { continue };
-            match serde_json::from_slice::<SignIn>(&text) {
-                Ok(sign_in) if !sign_in.over(now) => all.push((sign_in, path)),
-                _ => drop(fs::remove_file(path)),
-            }
-        }
+        let mut all: Vec<(SignIn, PathBuf)> = self.store.keep(|sign_in: &SignIn| !sign_in.over(now));
         all.sort_by_key(|(sign_in, _)| std::cmp::Reverse(sign_in.used));
         let mut of_person = 0;
         for (place, (sign_in, path)) in all.iter().enumerate() {
@@ -134,14 +114,11 @@ impl SignIns {
     }
 }
 
-fn read(path: &Path) -> Option<SignIn> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::portal::testing::Scratch;
+    use crate::random;
 
     fn alice(now: u64) -> SignIn {
         SignIn::new("alice".parse().unwrap(), "open", now)

@@ -7,6 +7,7 @@ use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::identity;
 use crate::portal::refusal::Refusal;
+use crate::portal::signins::SignIn;
 use crate::portal::{Started, start};
 
 /// POST sessions: on to the session's page, or the form again with the sentence why not.
@@ -26,18 +27,19 @@ fn attempt(ask: &Ask<'_>, choices: &Choices) -> Result<Started, Complaint> {
         Some(_) => None,
         None => Some(identity::typed(ask, &choices.name).map_err(|r| complain(Field::Name, r))?),
     };
-    let wanted = wanted(choices)?;
-    if !choices.terms && !ask.settings.page.texts.terms.is_empty() {
-        let sentence = "Please read the terms of use and tick the box if you agree: nothing starts without that.";
-        return Err(complain(Field::Terms, Problem::bad_request(sentence)));
-    }
+    begin(ask, typed, wanted(ask, choices)?)
+}
+
+/// Starts what is wanted.
+pub(super) fn begin(ask: &Ask<'_>, typed: Option<SignIn>, wanted: NewSession) -> Result<Started, Complaint> {
     start(ask, typed, wanted).map_err(|refusal| {
         let of_machine = [Word::NoSuchMachine, Word::MachineUnusable].iter().any(|w| w.as_str() == refusal.word);
         complain(if of_machine { Field::Machine } else { Field::Whole }, refusal)
     })
 }
 
-fn wanted(choices: &Choices) -> Result<NewSession, Complaint> {
+/// What the form asks for, if it is complete.
+pub(super) fn wanted(ask: &Ask<'_>, choices: &Choices) -> Result<NewSession, Complaint> {
     if choices.machine.is_empty() {
         return Err(complain(Field::Machine, Problem::bad_request("Pick a machine.")));
     }
@@ -50,6 +52,10 @@ fn wanted(choices: &Choices) -> Result<NewSession, Complaint> {
     };
     let memory: Bytes = or_default(&choices.memory).map_err(|p| complain(Field::Memory, p))?;
     let lifetime: Lifetime = or_default(&choices.lifetime).map_err(|p| complain(Field::Lifetime, p))?;
+    if !choices.terms && !ask.settings.page.texts.terms.is_empty() {
+        let sentence = "Please read the terms of use and tick the box if you agree: nothing starts without that.";
+        return Err(complain(Field::Terms, Problem::bad_request(sentence)));
+    }
     Ok(NewSession {
         machine: machine.to_string(),
         cpus,
@@ -63,6 +69,6 @@ fn or_default<T: Default + std::str::FromStr>(text: &str) -> Result<T, T::Err> {
     if text.is_empty() { Ok(T::default()) } else { text.parse() }
 }
 
-fn complain(field: Field, refusal: impl Into<Refusal>) -> Complaint {
+pub(super) fn complain(field: Field, refusal: impl Into<Refusal>) -> Complaint {
     Complaint { field, refusal: refusal.into() }
 }

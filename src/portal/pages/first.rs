@@ -47,6 +47,7 @@ pub(super) enum Field {
     Memory,
     Lifetime,
     Terms,
+    Code,
     Whole,
 }
 
@@ -78,6 +79,8 @@ struct FirstPage<'a> {
     terms: Vec<&'a str>,
     choices: Choices,
     complaint: Option<&'a Complaint>,
+    /// Nobody is signed in yet: the form is for the holder of a link from a mail, and this is its code.
+    code: Option<&'a str>,
 }
 
 impl FirstPage<'_> {
@@ -101,6 +104,16 @@ pub fn first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 }
 
 pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint>) -> Result<Reply, Refusal> {
+    form_with(ask, choices, complaint, None)
+}
+
+/// The same; with a code, for somebody who will only be signed in by it.
+pub(super) fn form_with(
+    ask: &Ask<'_>,
+    choices: Choices,
+    complaint: Option<&Complaint>,
+    code: Option<&str>,
+) -> Result<Reply, Refusal> {
     let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
     let (offer, machines, sessions) = ask.app.launcher.ask(|l| l.front(asker.clone()))?;
     let reason = reason(&offer, complaint);
@@ -115,6 +128,7 @@ pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint
         terms: paragraphs(&ask.settings.page.texts.terms),
         choices,
         complaint,
+        code,
     };
     page(complaint.map_or(200, |c| c.refusal.status), &template)
 }

@@ -1,6 +1,7 @@
 //! The pages. Each works without JavaScript; what is typed or configured is escaped by the templates.
 
 pub mod create;
+pub mod enter;
 pub mod first;
 pub mod person;
 pub mod screen;
@@ -11,6 +12,7 @@ pub mod sharing;
 mod values;
 
 pub use create::create;
+pub use enter::{ask_for_link, enter, enter_post};
 pub use first::first;
 pub use person::{sign_in, sign_in_post, sign_out};
 pub use screen::{join, screen};

@@ -8,7 +8,7 @@ use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
 use crate::portal::signins::SignIn;
-use crate::portal::{cookies, identity, password, remote, site};
+use crate::portal::{cookies, identity, mailing, password, remote, site};
 use askama::Template;
 
 #[derive(Template)]
@@ -29,6 +29,12 @@ struct SignInPage<'a> {
     /// To go on to the first page instead.
     first: bool,
     message: &'a str,
+    /// Links are sent by mail.
+    mails: bool,
+    /// As it was typed.
+    address: &'a str,
+    /// What is wrong with it.
+    address_message: &'a str,
 }
 
 /// The page that asks who is there, instead of one that needs to know.
@@ -43,6 +49,7 @@ pub(super) fn sign_in_first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 
 fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, Refusal> {
     let wanted = ask.session_id().ok().or_else(|| ask.form.text("session").parse().ok());
+    let by_mail = ask.request.path.ends_with("/sign-in/email");
     let local = site::client(ask.request).is_some_and(|client| client.is_loopback());
     let template = SignInPage {
         frame: Frame::of(ask, if first { "first" } else { "sessions" }),
@@ -54,7 +61,10 @@ fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, 
         name: ask.form.text("name"),
         session: wanted.map_or_else(String::new, |id| id.to_string()),
         first,
-        message: refusal.map_or("", |r| r.message.as_str()),
+        message: refusal.filter(|_| !by_mail).map_or("", |r| r.message.as_str()),
+        mails: mailing::settings(ask.settings).is_some(),
+        address: ask.form.text("address"),
+        address_message: refusal.filter(|_| by_mail).map_or("", |r| r.message.as_str()),
     };
     let reply = page(refusal.map_or(401, |r| r.status), &template)?;
     Ok(refusal.map_or(reply.clone(), |refusal| refusal.on(reply)))

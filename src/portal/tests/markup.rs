@@ -54,7 +54,7 @@ fn pages() -> Vec<(String, String)> {
         let bench = Bench::new();
         let rest = "[sign_in.imap]\nserver = 'mail.example.org'\n[sign_in.email]\nallowed_domains = ['example.org']\n\
                     [mail]\nserver = 'mail.example.org'\nfrom = 'd@example.org'\n";
-        let config = format!("[sign_in]\nmethods = {methods}\n{rest}");
+        let config = format!("public_url = 'http://localhost'\n[sign_in]\nmethods = {methods}\n{rest}");
         bench.root.write("etc/qemu-web-desktop/config.toml", &config);
         for path in ["/", "/sessions", "/help", "/enter"] {
             pages.push((format!("{path} with {methods}"), text(&Browser::new(&bench).get(path))));

@@ -2,6 +2,7 @@
 
 mod api;
 mod bus;
+mod mail;
 mod markup;
 mod matrix;
 mod offers;

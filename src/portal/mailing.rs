@@ -1,0 +1,101 @@
+//! Signing in by mail: who gives an address gets a link there.
+//!
+//! What is told is the same for every address, so that nobody learns from it whom the service lets in;
+//! what happened stands in the journal. The one exception is a mail server that takes no mail at all.
+
+use super::ask::Ask;
+use super::identity::{self, Person};
+use super::refusal::Refusal;
+use super::signins::SignIn;
+use super::site;
+use super::throttle::network;
+use crate::config::{Email, Method, Settings};
+use crate::journal;
+use crate::mail::{self, Letter};
+use crate::model::{MailAddress, Secret, UserName, Word};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::PoisonError;
+
+/// The method's settings, where it is configured.
+pub fn settings(settings: &Settings) -> Option<&Email> {
+    settings.sign_in.email.as_ref().filter(|_| settings.sign_in.has(Method::Email))
+}
+
+/// Sends a link to an address, if it may have one. Fine says nothing about that.
+pub fn send(ask: &Ask<'_>, typed: &str) -> Result<(), Refusal> {
+    let email = settings(ask.settings).ok_or_else(Refusal::not_found)?;
+    let client = site::client(ask.request);
+    let address: MailAddress = typed.to_ascii_lowercase().parse()?;
+    let most = ask.app.mails_of_clients.lock().unwrap_or_else(PoisonError::into_inner).take(
+        client.map(network),
+        email.per_client,
+        ask.now,
+    );
+    most.map_err(|seconds| {
+        let minutes = seconds.div_ceil(60);
+        let sentence = format!("Many links have been asked for from your address. Try again in {minutes} minutes.");
+        Refusal::new(429, "too_many_attempts", sentence).after(seconds)
+    })?;
+    let Some(_place) = ask.app.checking.enter(client) else { return Err(Refusal::busy()) };
+    match may_have(ask, email, &address) {
+        Ok(()) => post(ask, email, &address, client),
+        Err(why) => {
+            identity::refused(client, address.as_str(), why);
+            Ok(())
+        }
+    }
+}
+
+/// Why no link is sent to an address.
+fn may_have(ask: &Ask<'_>, email: &Email, address: &MailAddress) -> Result<(), &'static str> {
+    if !allowed(email, address) {
+        return Err("email: the domain is not allowed");
+    }
+    let mut mails = ask.app.mails_of_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+    mails.take(address, email.per_address, ask.now).map_err(|_| "email: the address has had its links of this hour")
+}
+
+fn allowed(email: &Email, address: &MailAddress) -> bool {
+    email.allowed_domains.iter().any(|domain| domain == address.domain())
+}
+
+fn post(ask: &Ask<'_>, email: &Email, address: &MailAddress, client: Option<IpAddr>) -> Result<(), Refusal> {
+    let Some(settings) = &ask.settings.mail else { return Err(Refusal::not_found()) };
+    let secret = ask.app.mail_links.add(address, ask.now + email.lifetime.0, ask.now)?;
+    let letter = Letter::SignInLink {
+        to: address.clone(),
+        link: ask.site.link(&format!("/enter#{}", secret.expose())),
+        code: secret.expose().to_owned(),
+        minutes: email.lifetime.0.div_ceil(60),
+    };
+    let socket = ask.app.root.join(Path::new(crate::auth::MAIL_SOCKET).strip_prefix("/").unwrap_or(Path::new("")));
+    let Err(problem) = mail::send_through(&socket, &letter, settings.server.timeout) else {
+        log::info!("A link to sign in was sent to {address}, asked for from {}.", identity::named(client));
+        return Ok(());
+    };
+    ask.app.mail_links.remove(&secret);
+    let reason = journal::plain(&problem.message, 300);
+    log::warn!("The link to sign in could not be sent to {address}: {reason}");
+    if problem.word == Word::BadRequest {
+        return Ok(());
+    }
+    ask.app.mails_of_addresses.lock().unwrap_or_else(PoisonError::into_inner).give_back(address, ask.now);
+    Err(Refusal::new(503, "unavailable", format!("The mail could not be sent. {} Try again later.", problem.message)))
+}
+
+/// Uses a link up; `code` is its secret, or the whole link.
+pub fn redeem(ask: &Ask<'_>, code: &str) -> Result<Person, Refusal> {
+    let email = settings(ask.settings).ok_or_else(Refusal::not_found)?;
+    let secret = code.rsplit('#').next().unwrap_or_default().parse::<Secret>().ok();
+    let address = secret.and_then(|secret| ask.app.mail_links.redeem(&secret, ask.now));
+    // The domain may have been taken from the list since the mail was sent.
+    let name = address.filter(|address| allowed(email, address)).and_then(|a| a.as_str().parse::<UserName>().ok());
+    let Some(name) = name else {
+        identity::refused(site::client(ask.request), "", "email: no link, or one that is used up or over");
+        let sentence = "This link is not good any more: each is good once and for a while. Ask for a new one on the \
+                        first page.";
+        return Err(Refusal::new(403, "bad_ticket", sentence));
+    };
+    identity::enter(ask, SignIn::new(name, Method::Email.as_str(), ask.now))
+}
