@@ -22,6 +22,7 @@ pub mod mail;
 pub mod monitor;
 pub mod random;
 pub mod records;
+pub mod site;
 pub mod systemd;
 // Layer 4: the programs.
 pub mod check;

@@ -4,7 +4,7 @@
 //! sent cannot write mails of his own in the service's name.
 
 use crate::auth::{MAIL_SOCKET, Outcome, ask};
-use crate::model::{MailAddress, Problem, Word};
+use crate::model::{MachineName, MailAddress, Problem, SessionId, UserName, Word};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -32,11 +32,11 @@ pub enum Letter {
         /// Its owner's address.
         to: MailAddress,
         /// Its owner.
-        owner: String,
+        owner: UserName,
         /// Its machine.
-        machine: String,
+        machine: MachineName,
         /// Its id.
-        id: String,
+        id: SessionId,
         /// The address of its page.
         link: String,
         /// How long it is until then.

@@ -1,7 +1,8 @@
 //! What is written down about sessions, below `/run/qemu-web-desktop`, for root's eyes only.
 //!
 //! `records/ID.json` exists as long as the session does; `records/ID.asked` says who asked for its
-//! end, and belongs to the first who did; `ended/ID.json` tells the owner how it went, for a day.
+//! end, and belongs to the first who did; `records/ID.mailed` says for which end its owner has been
+//! warned by mail; `ended/ID.json` tells the owner how it went, for a day.
 //! The launcher makes and changes records, the units that run at a session's end remove them; a
 //! lock keeps a change from bringing back what has just been removed. A damaged file harms nobody
 //! but itself.
@@ -116,6 +117,10 @@ impl Store {
         self.records.join(format!("{id}.asked"))
     }
 
+    fn mailed_path(&self, id: &SessionId) -> PathBuf {
+        self.records.join(format!("{id}.mailed"))
+    }
+
     fn notice_path(&self, id: &SessionId) -> PathBuf {
         self.ended.join(format!("{id}.json"))
     }
@@ -158,6 +163,7 @@ impl Store {
     /// Forgets a session; one that is forgotten already is fine.
     pub fn remove(&self, _: &Lock, id: &SessionId) -> io::Result<()> {
         remove(&self.asked_path(id))?;
+        remove(&self.mailed_path(id))?;
         remove(&self.record_path(id))
     }
 
@@ -188,6 +194,17 @@ impl Store {
             _ if text == "expiry" => Asked::Expiry,
             _ => Asked::Nobody,
         }
+    }
+
+    /// Writes down that the owner needs no mail any more about this end of the session.
+    pub fn mail(&self, id: &SessionId, expires_at: u64) -> io::Result<()> {
+        let _lock = self.lock()?;
+        if self.record_path(id).exists() { write(&self.mailed_path(id), &expires_at) } else { Ok(()) }
+    }
+
+    /// The end of the session about which its owner needs no mail any more; zero: none.
+    pub fn mailed(&self, id: &SessionId) -> u64 {
+        read(&self.mailed_path(id)).unwrap_or(0)
     }
 
     /// Tells how a session ended.
@@ -301,6 +318,9 @@ pub(crate) mod tests {
         store.ask(&id, &Asked::Expiry).unwrap();
         store.ask(&id, &Asked::Person("bob".into())).unwrap();
         assert_eq!(store.asked(&id), Asked::Expiry);
+        assert_eq!(store.mailed(&id), 0);
+        store.mail(&id, 100).unwrap();
+        assert_eq!(store.mailed(&id), 100);
         assert_eq!(store.all().len(), 1);
         store.remove(&store.lock().unwrap(), &id).unwrap();
         store.remove(&store.lock().unwrap(), &id).unwrap();
@@ -314,6 +334,7 @@ pub(crate) mod tests {
         let id: SessionId = ID.parse().unwrap();
         assert!(!store.update(&id, &record(ID, "alice")).unwrap());
         store.ask(&id, &Asked::Expiry).unwrap();
+        store.mail(&id, 100).unwrap();
         assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
         fs::remove_dir_all(root).unwrap();
     }

@@ -9,7 +9,10 @@ const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config"],
     &["bus", "policy", "qemu", "unit"],
-    &["auth", "cgroup", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "systemd"],
+    &[
+        "auth", "cgroup", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "site",
+        "systemd",
+    ],
     &["check", "ctl", "display", "launcher", "portal", "reaper", "session"],
 ];
 
@@ -25,6 +28,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("clearing", "journal"),
     ("clearing", "records"),
     ("mail", "auth"),
+    ("site", "host"),
 ];
 
 /// Programs that must not even be able to name these.

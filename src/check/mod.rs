@@ -12,11 +12,14 @@ pub mod command;
 mod imap;
 mod ldap;
 mod ldap_names;
+mod letter;
+pub mod mail;
 pub mod network;
 pub mod pam;
 pub mod peer;
 mod probe;
 pub mod rights;
+mod secret;
 pub mod smtp;
 #[cfg(test)]
 mod stand_in;

@@ -7,13 +7,12 @@ use super::ldap::Rules;
 use super::peer::Target;
 use super::tls::Trust;
 use super::trouble::Trouble;
-use super::{imap, ldap, rights, serve, smtp, within};
+use super::{imap, ldap, rights, secret, serve, smtp, within};
 use crate::auth::{Answer, Check, Password};
 use crate::config::{self, Server, SignIn};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Beyond a server's own time, which every step of a check keeps by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -109,15 +108,5 @@ fn search_password(raw: &config::raw::Ldap) -> Result<Option<Password>, String> 
     if raw.search_dn.is_empty() {
         return Ok(None);
     }
-    let path = &raw.search_password_file;
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|e| {
-        format!(
-            "The file {path}, which is sign_in.ldap.search_password_file, cannot be read: {e}. It belongs to root; the \
-             service does not see /home, /root and /tmp."
-        )
-    })?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(format!("The file {path}, which is sign_in.ldap.search_password_file, has no password in it.")),
-        password => Ok(Some(password.into())),
-    }
+    secret::read(Path::new(&raw.search_password_file), "sign_in.ldap.search_password_file").map(Some)
 }

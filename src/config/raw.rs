@@ -329,6 +329,8 @@ section! {
         from: String = String::new(),
         /// Domain of the address of a user whose name has none; empty: those get no mail.
         domain: String = String::new(),
+        /// How long before a session's end its owner gets a mail; "0": never.
+        warn_before_end: String = "0".into(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Stage three: settings that have been checked. What is here can be relied on.
 
 use super::limits::{self, Limits};
+use super::mail::{self, Mail};
 use super::raw::{self, Raw};
-use super::sign_in::{self, Mail, Method, Monitor, SignIn};
+use super::sign_in::{self, Method, Monitor, SignIn};
 use crate::model::{Bytes, Lifetime, MachineName};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -179,7 +180,7 @@ impl TryFrom<&Raw> for Settings {
             disks_dir: optional(&raw.paths.dir_snapshots).map(|t| absolute("paths.dir_snapshots", t)).transpose()?,
             download: download(&raw.download)?,
             page: page(&raw.page)?,
-            mail: sign_in::mail(&raw.mail, sign_in.has(Method::Email))?,
+            mail: mail::mail(&raw.mail, sign_in.has(Method::Email))?,
             monitor: sign_in::monitor(&raw.monitor)?,
             sign_in,
         })

@@ -1,4 +1,4 @@
-//! The validated settings of signing in, of mails and of the monitor. Only what is switched on has
+//! The validated settings of signing in and of the monitor. Only what is switched on has
 //! to be complete: a server that no method names may stay empty.
 
 use super::raw;
@@ -128,19 +128,6 @@ impl SignIn {
     }
 }
 
-/// How mails are sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// The mail server.
-    pub server: Server,
-    /// Name to sign in with there, and the file of its password.
-    pub account: Option<(String, PathBuf)>,
-    /// The sender's address.
-    pub from: String,
-    /// Domain of users whose names have none.
-    pub domain: Option<String>,
-}
-
 /// What the monitor shows, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
@@ -151,10 +138,10 @@ pub struct Monitor {
 }
 
 /// The usual ports: of TLS from the first byte, and of everything else.
-struct Ports(u16, u16);
+pub(super) struct Ports(pub(super) u16, pub(super) u16);
 
 const IMAP: Ports = Ports(993, 143);
-const SUBMISSION: Ports = Ports(465, 587);
+pub(super) const SUBMISSION: Ports = Ports(465, 587);
 const LDAP: Ports = Ports(636, 389);
 
 pub(super) fn sign_in(raw: &raw::SignIn) -> Result<SignIn, Fault> {
@@ -186,7 +173,7 @@ pub(super) fn sign_in(raw: &raw::SignIn) -> Result<SignIn, Fault> {
 }
 
 /// The keys of a server, for the sentences about them.
-struct Keys {
+pub(super) struct Keys {
     server: &'static str,
     encryption: &'static str,
     ca_file: &'static str,
@@ -207,9 +194,9 @@ macro_rules! keys {
 const IMAP_KEYS: Keys = keys!("sign_in.imap");
 const SMTP_KEYS: Keys = keys!("sign_in.smtp");
 const LDAP_KEYS: Keys = keys!("sign_in.ldap");
-const MAIL_KEYS: Keys = keys!("mail");
+pub(super) const MAIL_KEYS: Keys = keys!("mail");
 
-fn server(keys: Keys, raw: &raw::Server, ports: Ports) -> Result<Server, Fault> {
+pub(super) fn server(keys: Keys, raw: &raw::Server, ports: Ports) -> Result<Server, Fault> {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
     if raw.server.is_empty() || raw.server.starts_with('-') || !raw.server.chars().all(plain) {
         return Err(fault(keys.server, "the server's host name or address"));
@@ -282,7 +269,7 @@ fn email(raw: &raw::Email) -> Result<Email, Fault> {
     })
 }
 
-fn is_domain(text: &str) -> bool {
+pub(super) fn is_domain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
 }
 
@@ -301,35 +288,6 @@ fn sign_out_url(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     Err(fault("sign_in.remote_user.sign_out_url", "a path of this server, or an https:// address"))
-}
-
-pub(super) fn mail(raw: &raw::Mail, needed: bool) -> Result<Option<Mail>, Fault> {
-    if raw.server.is_empty() {
-        let text = "sign-in by email sends mails, so the mail server must be named here";
-        return if needed { Err(("mail.server", text.to_owned())) } else { Ok(None) };
-    }
-    let common = raw::Server {
-        server: raw.server.clone(),
-        port: raw.port,
-        encryption: raw.encryption.clone(),
-        ca_file: raw.ca_file.clone(),
-        timeout: raw.timeout.clone(),
-    };
-    let from = raw.from.rsplit_once('@').is_some_and(|(name, domain)| !name.is_empty() && is_domain(domain));
-    if !from || raw.from.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"".contains(c)) {
-        return Err(fault("mail.from", "the sender's address, such as desktops@example.org"));
-    }
-    // A server on this machine is usually there to take mails as they are.
-    let ports = if raw.encryption == "plain" { Ports(25, 25) } else { SUBMISSION };
-    let account = match optional(&raw.user) {
-        Some(user) => Some((user.to_owned(), absolute("mail.password_file", &raw.password_file)?)),
-        None => None,
-    };
-    if !raw.domain.is_empty() && !is_domain(&raw.domain) {
-        return Err(fault("mail.domain", "a domain such as example.org"));
-    }
-    let domain = optional(&raw.domain).map(str::to_owned);
-    Ok(Some(Mail { server: server(MAIL_KEYS, &common, ports)?, account, from: raw.from.clone(), domain }))
 }
 
 /// A link in a mail must not begin with whatever a client wrote into `Host`: whoever asks for somebody

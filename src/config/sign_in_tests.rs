@@ -40,18 +40,6 @@ fn passwords_travel_in_plain_text_to_this_machine_only() {
 }
 
 #[test]
-fn sign_in_by_email_needs_a_mail_server_and_a_sender() {
-    assert_eq!(mail(&raw::Mail::default(), true).unwrap_err().0, "mail.server");
-    assert_eq!(mail(&raw::Mail::default(), false), Ok(None));
-    let raw = raw::Mail { server: "mail.example.org".into(), ..Default::default() };
-    assert_eq!(mail(&raw, false).unwrap_err().0, "mail.from");
-    let raw = raw::Mail { from: "desktops@example.org".into(), user: "desktops".into(), ..raw };
-    assert_eq!(mail(&raw, false).unwrap_err().0, "mail.password_file");
-    let raw = raw::Mail { password_file: "/etc/qemu-web-desktop/mail.password".into(), ..raw };
-    assert_eq!(mail(&raw, false).unwrap().unwrap().server.port, 587);
-}
-
-#[test]
 fn links_in_mails_need_an_address_that_no_client_chooses() {
     let email = raw::SignIn {
         email: raw::Email { allowed_domains: vec!["example.org".into()], ..Default::default() },

@@ -13,7 +13,6 @@ mod machines;
 mod out;
 mod sessions;
 mod shares;
-mod site;
 mod status;
 mod stop;
 

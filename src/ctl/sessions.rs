@@ -2,9 +2,10 @@
 
 use super::args::{Args, List, Start};
 use super::client::{Client, checked, is_root};
-use super::{out, shares, site};
+use super::{out, shares};
 use crate::bus::{Asker, NewSession, NewShare, Session, Viewer, problem_of};
 use crate::model::{Lifetime, MachineName, Problem, Role, Word};
+use crate::site;
 use serde::Serialize;
 
 /// A session as `--json` prints it: the fields of the API.

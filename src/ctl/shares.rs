@@ -2,9 +2,10 @@
 
 use super::args::{Args, Share as Wanted};
 use super::client::{Client, checked};
-use super::{out, site};
+use super::out;
 use crate::bus::{Share, Viewer};
 use crate::model::Problem;
+use crate::site;
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -4,10 +4,11 @@
 
 use super::args::{Args, Stop};
 use super::client::{Client, checked};
+use super::out;
 use super::sessions::Shown;
-use super::{out, site};
 use crate::bus::Session;
 use crate::model::{Problem, Word};
+use crate::site;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 

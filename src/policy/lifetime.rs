@@ -93,9 +93,18 @@ pub fn warning(expires_at: u64, ahead: Lifetime, now: u64) -> Option<Warning> {
     Some(if left <= ahead.0 / 3 { Warning::Now } else { Warning::Soon })
 }
 
+/// Minutes until the end, if a mail about it is due at `now`, where owners get one so long `ahead`;
+/// zero: never. A session that lives less than twice as long would get it when it has hardly begun.
+pub fn mail_due(created_at: u64, expires_at: u64, ahead: Lifetime, now: u64) -> Option<u64> {
+    warning(expires_at, ahead, now)?;
+    let is_long = expires_at.saturating_sub(created_at) / 2 >= ahead.0;
+    is_long.then(|| (expires_at - now).div_ceil(60))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Word;
 
     #[test]
     fn a_warning_comes_twice_before_the_end() {
@@ -106,7 +115,15 @@ mod tests {
         assert_eq!(warning(0, Lifetime(900), 0), None);
         assert_eq!(warning(2000, Lifetime(0), 1999), None);
     }
-    use crate::model::Word;
+
+    #[test]
+    fn a_mail_is_due_in_time_before_the_end_of_a_session_that_lives_long_enough() {
+        let at = |lifetime: u64, now| mail_due(1000, 1000 + lifetime, Lifetime(1800), now);
+        assert_eq!([at(7200, 6399), at(7200, 6400), at(7200, 8199), at(7200, 8200)], [None, Some(30), Some(1), None]);
+        assert_eq!([at(3600, 2800), at(3599, 2800)], [Some(30), None]);
+        assert_eq!(mail_due(1000, 0, Lifetime(1800), 2000), None);
+        assert_eq!(mail_due(1000, 9000, Lifetime(0), 8999), None);
+    }
 
     fn bound(most: u64) -> Bound<Lifetime> {
         Bound { most: Lifetime(most), key: "limits.user.alice.lifetime".into() }

@@ -11,4 +11,4 @@ pub use admin::is_admin;
 pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted, cpus_in_all};
 pub use allowed::{Allowed, Bound};
 pub use ending::{Asked, Ending, Outcome, explain};
-pub use lifetime::{Span, Warning, extended, initial, latest, warning};
+pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};

@@ -1,11 +1,13 @@
 //! The reaper: ends what has expired, and removes what was left behind.
 //!
-//! `qwd-reaper sweep` has the launcher look for everything that is overdue or left over;
+//! `qwd-reaper sweep` has the launcher look for everything that is overdue or left over, and mails
+//! owners whose sessions end soon;
 //! `expire ID.N` ends one session whose lifetime is over; `end ID` is run by systemd after a session
 //! has ended, explains the end and removes what it left; `boot` removes disks of before a reboot.
 //! All but `sweep` work while no other program of ours runs.
 
 mod expire;
+mod letters;
 
 use crate::bus::LauncherProxyBlocking;
 use crate::clearing::{finish, stray_disks};
@@ -61,7 +63,11 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<(), Problem> {
     let root = Path::new("/");
     match verb {
-        Verb::Sweep => sweep(),
+        Verb::Sweep => {
+            let swept = sweep();
+            letters::send(root, &Store::new(root));
+            swept
+        }
         Verb::Expire { instance } => expire::expire(&Store::new(root), &instance),
         Verb::End { id } => finish(&Store::new(root), &id.parse()?, &outcome_from_environment()),
         Verb::Boot => {

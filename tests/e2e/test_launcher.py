@@ -61,10 +61,8 @@ def test_the_launcher_refuses_again_what_the_policy_would_let_through(bed, carol
         call = ["busctl", "call", "org.qemuwebdesktop.Launcher1", "/org/qemuwebdesktop/Launcher1", "org.qemuwebdesktop.Launcher1"]
         done = carol(*call, "Sweep", account="dave", check=False)
         assert done.returncode != 0 and "may not use the launcher" in done.stderr
-        for user, method in [("carol", ["Sweep"]), ("carol", ["Redeem", "s", "A" * 43]),
-                             ("carol", ["Join", "(sas)s", "", "0", "A" * 43]), ("carol", ["Look", "s", "A" * 43]),
-                             ("carol", ["Report", "a(ssssst)", "0"]), ("carol", ["Figures"]),
-                             ("_qemu-web-desktop", ["Report", "a(ssssst)", "0"]),
+        for user, method in [("carol", ["Sweep"]), ("carol", ["Redeem", "s", "A" * 43]), ("carol", ["Join", "(sas)s", "x", "0", "A" * 43]),
+                             ("carol", ["Figures"]),
                              ("_qemu-web-desktop", ["Redeem", "s", "A" * 43]), ("_qwd-display", ["Machines", "(sas)", "x", "0"])]:
             done = carol(*call, *method, account=user, check=False)
             assert done.returncode != 0 and "may not do" in done.stderr, (user, method, done.stderr)

@@ -1,15 +1,17 @@
 """Signing in by accounts of this host and by an administrator's program, and the mails that are sent."""
 
+import email
+import email.policy
 import json
+import re
 import textwrap
 
 import pytest
 
-from conftest import SETTINGS
-
 CONFIG = "/etc/qemu-web-desktop/config.d/local.toml"
 PAM = "auth-pam.sock"
 COMMAND = "auth-command.sock"
+MAIL = "mail.sock"
 
 # Asks all questions at once, each on a connection of its own, as the portal does.
 ASK = """
@@ -207,10 +209,167 @@ def test_a_program_that_hangs_is_ended_and_leaves_nothing(bed, program):
         bed.run(f"rm -r {folder} && systemctl daemon-reload")
 
 
+# Mails
+
+POSTFIX = "/etc/postfix-desk"
+CA = "/etc/ssl/desk-ca.pem"
+
+
+@pytest.fixture(scope="module")
+def mail_server(bed, people):
+    """A real mail server on port 2525, which speaks after STARTTLS only; local accounts have a Maildir."""
+    bed.run(f"""set -e
+        mkdir -p {POSTFIX} /var/spool/postfix-desk /var/lib/postfix-desk && chown postfix /var/lib/postfix-desk
+        cd {POSTFIX} && sed 's/^smtp  *inet/127.0.0.1:2525 inet/' /etc/postfix/master.cf |
+            awk '/^[a-z0-9]/ {{ $5 = "n" }} 1' >master.cf
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out {CA} -days 2 -subj /CN=desk-ca 2>/dev/null
+        openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost 2>/dev/null
+        echo subjectAltName=DNS:localhost >names
+        openssl x509 -req -in server.csr -CA {CA} -CAkey ca.key -out server.pem -days 2 -extfile names 2>/dev/null
+    """)
+    settings = {"compatibility_level": "3.6", "queue_directory": "/var/spool/postfix-desk",
+                "data_directory": "/var/lib/postfix-desk", "mydestination": "localhost", "myhostname": "desk.example",
+                "home_mailbox": "Maildir/", "alias_maps": "", "maillog_file": "/var/log/postfix-desk.log",
+                "smtpd_tls_security_level": "encrypt", "smtpd_tls_cert_file": f"{POSTFIX}/server.pem",
+                "smtpd_tls_key_file": f"{POSTFIX}/server.key"}
+    bed.write(f"{POSTFIX}/main.cf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
+    bed.run("systemd-run", "--unit=desk-mail", "--service-type=forking", f"--property=ExecStop=postfix -c {POSTFIX} stop",
+            "postfix", "-c", POSTFIX, "start")
+    bed.wait("socat -u /dev/null TCP:127.0.0.1:2525")
+    yield
+    bed.run("systemctl stop desk-mail; rm -rf /etc/postfix-desk /var/spool/postfix-desk /var/lib/postfix-desk", check=False)
+
+
+MAIL_SETTINGS = f"""\
+[page]
+title = "Schöne Desktops"
+[mail]
+server = "localhost"
+port = 2525
+from = "desks@desk.example"
+ca_file = "{CA}"
+timeout = "20s"
+"""
+
+
+def sign_in_link(to):
+    return {"sign_in_link": {"to": to, "link": "https://desk.example/qemu-web-desktop/sign-in#s3cret", "code": "",
+                             "minutes": 30}}
+
+
+def sent(bed, letter):
+    return json.loads(answers(bed, MAIL, [letter])[0])
+
+
+def mailbox(bed, count):
+    """Nina's mails, once there are so many."""
+    bed.wait(f"[ $(ls /home/nina/Maildir/new 2>/dev/null | wc -l) -ge {count} ]")
+    names = bed.run("ls -tr /home/nina/Maildir/new/*").stdout.split()
+    texts = [bed.run("cat", name).stdout for name in names]
+    return [email.message_from_string(text, policy=email.policy.default) for text in texts]
+
+
+@pytest.fixture
+def empty_mailbox(bed, people):
+    bed.run("rm", "-rf", "/home/nina/Maildir")
+
+
+def test_a_letter_arrives_as_it_was_meant(bed, mail_server, empty_mailbox, configured):
+    configured(MAIL_SETTINGS)
+    assert sent(bed, sign_in_link("nina@localhost"))["result"] == "accept"
+    letter, = mailbox(bed, 1)
+    assert (letter["From"], letter["To"]) == ("desks@desk.example", "nina@localhost")
+    assert letter["Subject"] == "Sign in to Schöne Desktops"
+    assert letter["Auto-Submitted"] == "auto-generated" and letter["Date"] and letter["Message-ID"]
+    # By Postfix: with TLS.
+    assert "with ESMTPS" in letter["Received"]
+    text = letter.get_content()
+    assert "\nhttps://desk.example/qemu-web-desktop/sign-in#s3cret\n" in text and "Schöne" in text
+    assert "s3cret" not in bed.run("journalctl", "-b", "--no-pager").stdout
+
+
+@pytest.mark.parametrize("change, to, result, sentence", [
+    ("", "no-such-person@localhost", "refuse", "no-such-person@localhost"),
+    (("ca_file", "#ca_file"), "nina@localhost", "unavailable", "authority that is not trusted"),
+    (("port = 2525", "port = 2526"), "nina@localhost", "unavailable", "refuses connections to port 2526"),
+    (("port = 2525", "port = 2527"), "nina@localhost", "unavailable", "did not answer on port 2527 within 1 s"),
+    (("[page]", 'public_url = "https://other.example"\n[page]'), "nina@localhost", "refuse", "public_url"),
+    (("[mail]", '[mail]\nuser = "desks"\npassword_file = "/etc/no-such"'), "nina@localhost", "unavailable", "/etc/no-such"),
+    (("[mail]", f'[mail]\nuser = "desks"\npassword_file = "{POSTFIX}/password"'), "nina@localhost", "unavailable", "AUTH"),
+    (("server =", "#server ="), "nina@localhost", "unavailable", "mail.server")],
+    ids=["unknown", "untrusted", "down", "silent", "elsewhere", "no password", "no AUTH", "off"])
+def test_why_a_letter_is_not_sent_is_said(bed, mail_server, configured, change, to, result, sentence):
+    bed.run(f"umask 077; echo s3cret >{POSTFIX}/password")
+    text = MAIL_SETTINGS.replace(*change) if change else MAIL_SETTINGS
+    if "2527" in text:
+        bed.run("systemd-run", "--collect", "--unit=desk-silent", "socat", "TCP-LISTEN:2527,fork,reuseaddr", "EXEC:sleep 60")
+        bed.wait("socat -u /dev/null TCP:127.0.0.1:2527")
+        text = text.replace('"20s"', '"1s"')
+    configured(text)
+    try:
+        said = sent(bed, sign_in_link(to))
+    finally:
+        bed.run("systemctl", "stop", "desk-silent", check=False)
+    assert said["result"] == result and sentence in said["message"], said
+
+
+def test_only_letters_of_ours_are_sent(bed, configured):
+    configured(MAIL_SETTINGS)
+    good = sign_in_link("nina@localhost")
+    more = sign_in_link("nina@localhost, root@localhost")
+    other = {"sign_in_link": {**good["sign_in_link"], "text": "Buy!"}}
+    for text in answers(bed, MAIL, [more, other, {"free_text": good["sign_in_link"]}, "hello"]):
+        assert json.loads(text)["result"] == "unavailable" and "agreed form" in text
+
+
+def test_an_owner_is_told_once_before_each_end(bed, mail_server, empty_mailbox, configured, session):
+    warned = MAIL_SETTINGS + 'warn_before_end = "45m"\ndomain = "localhost"\n[sign_in]\nmethods = ["pam"]\n'
+    configured(warned.replace("port = 2525", "port = 2526"))
+    made = session("--owner", "nina", "--lifetime", "30m")["id"]
+    # As if it had begun two hours ago: the launcher finds it again.
+    path = f"/run/qemu-web-desktop/records/{made}.json"
+    bed.run("systemctl", "stop", "qwd-launcher")
+    record = json.loads(bed.run("cat", path).stdout)
+    record["session"]["created_at"] -= 7200
+    bed.write(path, json.dumps(record))
+
+    def sweep():
+        bed.run("systemctl", "start", "qwd-reaper.service")
+        return [line["MESSAGE"] for line in bed.journal(f"QWD_SESSION={made}") if "ends soon" in line["MESSAGE"]]
+
+    # A server that is down is told, and asked again.
+    assert "refuses connections to port 2526" in sweep()[-1]
+    configured(warned)
+    assert "was told by mail to nina@localhost" in sweep()[-1]
+    assert len(sweep()) == len(sweep())
+    letter, = mailbox(bed, 1)
+    subject = re.compile(r"Your session of menu.iso ends in (\d+) minutes")
+    minutes = int(subject.fullmatch(letter["Subject"])[1])
+    assert 20 < minutes <= 30
+    assert f"/qemu-web-desktop/sessions/{made}\n" in letter.get_content()
+    bed.ctl("extend", made, "12m")
+    sweep()
+    assert int(subject.fullmatch(mailbox(bed, 2)[1]["Subject"])[1]) > minutes
+    bed.ctl("stop", made)
+    bed.wait(f"! ls /run/qemu-web-desktop/records | grep {made}")
+
+
 # The units
 
+@pytest.mark.parametrize("name, most", [("auth-pam", 4.0), ("auth-command", 2.0), ("mail", 2.0)])
+def test_the_helpers_are_exposed_little(bed, name, most):
+    told = bed.run("systemd-analyze", "security", "--no-pager", f"--threshold={round(most * 10)}",
+                   f"qwd-{name}@0-0-0.service", check=False)
+    assert told.returncode == 0, told.stdout.splitlines()[-1]
+
+
+def test_one_program_alone_loads_libpam(bed):
+    said = bed.run("for p in /usr/bin/qwdctl /usr/libexec/qemu-web-desktop/*; do ldd $p | grep -q libpam && echo $p; done; true")
+    assert said.stdout.split() == ["/usr/libexec/qemu-web-desktop/qwd-auth-pam"]
+
+
 def test_an_ordinary_user_reaches_none_of_them(bed):
-    for name in (PAM, COMMAND):
+    for name in (PAM, COMMAND, MAIL):
         done = bed.run("setpriv", "--reuid=nobody", "--clear-groups", "socat", "-u", "OPEN:/dev/null",
                        f"UNIX-CONNECT:/run/qemu-web-desktop/{name}", check=False)
         assert done.returncode != 0 and "Permission denied" in done.stderr, name

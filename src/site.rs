@@ -1,22 +1,22 @@
-//! Where people reach the service: the addresses that qwdctl prints.
+//! Where people reach the service: the addresses that are printed and mailed.
 
 use crate::config;
 use std::path::Path;
 
 /// The address of the pages, without a final slash.
-pub(super) fn base(root: &Path) -> String {
+pub fn base(root: &Path) -> String {
     // A broken configuration is told by 'check' and 'status'; an address by the host's name still helps.
     let named = config::load(root).ok().and_then(|loaded| loaded.settings.public_url);
     format!("{}/qemu-web-desktop", named.unwrap_or_else(|| by_host_name(root)))
 }
 
 /// The page of a session.
-pub(super) fn session(base: &str, id: &str) -> String {
+pub fn session(base: &str, id: &str) -> String {
     format!("{base}/sessions/{id}")
 }
 
 /// The link that a share's secret makes. The secret stands behind #, so that it reaches no server's log.
-pub(super) fn join(base: &str, secret: &str) -> String {
+pub fn join(base: &str, secret: &str) -> String {
     format!("{base}/join#{secret}")
 }
 

@@ -1,0 +1,173 @@
+//! Mails to owners before their sessions end: one for each end, so another one after an extension.
+//!
+//! Sent after everything else the sweep has to do. A mail server that does not answer is told in the
+//! journal and asked again by the next sweep; it holds up nobody but those who wait for a mail.
+
+use crate::config::{self, Mail, Settings};
+use crate::host;
+use crate::mail::{self, Letter};
+use crate::model::{Lifetime, MailAddress, Problem, SessionId, Word};
+use crate::policy::{Asked, mail_due};
+use crate::records::{Record, Store};
+use crate::site;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What is not sent in this time waits for the next sweep.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends the letters that are due. A configuration that cannot be read is told by others.
+pub(super) fn send(root: &Path, store: &Store) {
+    let Ok(loaded) = config::load(root) else { return };
+    let Some((mail, ahead)) = wanted(&loaded.settings) else { return };
+    let end = Instant::now() + PATIENCE;
+    let base = site::base(root);
+    for (id, record) in store.all() {
+        let Some(letter) = due(store, &base, mail, ahead, (&id, &record), host::now()) else { continue };
+        if Instant::now() > end || !post(store, &id, &record, &letter, &mail::send(&letter, mail.server.timeout)) {
+            break;
+        }
+    }
+}
+
+/// How mails are sent, and how long before the end. While names are only typed and nobody signs in, a
+/// name that looks like an address may be anybody's.
+fn wanted(settings: &Settings) -> Option<(&Mail, Lifetime)> {
+    let mail = settings.mail.as_ref().filter(|_| !settings.sign_in.methods.is_empty())?;
+    (mail.warn_before_end.0 > 0).then_some((mail, mail.warn_before_end))
+}
+
+/// The letter that is due for a session.
+fn due(
+    store: &Store,
+    base: &str,
+    mail: &Mail,
+    ahead: Lifetime,
+    (id, record): (&SessionId, &Record),
+    now: u64,
+) -> Option<Letter> {
+    let session = &record.session;
+    let minutes = mail_due(session.created_at, session.expires_at, ahead, now)?;
+    if store.mailed(id) == session.expires_at || store.asked(id) != Asked::Nobody {
+        return None;
+    }
+    let owner = session.owner.parse().ok()?;
+    Some(Letter::Ending {
+        to: MailAddress::of(&owner, mail.domain.as_deref())?,
+        owner,
+        machine: session.machine.parse().ok()?,
+        id: id.clone(),
+        link: site::session(base, id.as_str()),
+        minutes,
+    })
+}
+
+/// Tells how it went and writes down what needs no other try; `false` if others would not go either.
+fn post(store: &Store, id: &SessionId, record: &Record, letter: &Letter, sent: &Result<(), Problem>) -> bool {
+    let session = &record.session;
+    let (owner, machine, to) = (session.owner.as_str(), session.machine.as_str(), letter.to());
+    let is_final = match sent {
+        Ok(()) => {
+            log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+                "{owner} was told by mail to {to} that session {id} ends soon.");
+            true
+        }
+        Err(problem) => {
+            log::warn!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+                "{owner} could not be told by mail to {to} that session {id} ends soon: {problem}");
+            problem.word == Word::BadRequest
+        }
+    };
+    if is_final {
+        if let Err(e) = store.mail(id, session.expires_at) {
+            log::error!(QWD_SESSION = id.as_str(); "That the owner of session {id} was told cannot be written down: {e}.");
+            return false;
+        }
+    }
+    is_final
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Raw;
+    use crate::records::tests::{record, store};
+    use std::fs;
+
+    const ID: &str = "abcdefghij";
+
+    fn settings(methods: &[&str], warn: &str) -> Settings {
+        let mut raw = Raw::default();
+        raw.sign_in.methods = methods.iter().map(|m| (*m).to_owned()).collect();
+        raw.mail.server = "localhost".into();
+        raw.mail.from = "desktops@example.org".into();
+        raw.mail.domain = "example.org".into();
+        raw.mail.warn_before_end = warn.into();
+        Settings::try_from(&raw).unwrap()
+    }
+
+    fn long(owner: &str) -> Record {
+        let mut record = record(ID, owner);
+        record.session.created_at = 1000;
+        record.session.expires_at = 8200;
+        record
+    }
+
+    #[test]
+    fn nothing_is_sent_where_nobody_wants_it_or_signs_in() {
+        assert!(wanted(&settings(&["pam"], "30m")).is_some());
+        assert!(wanted(&settings(&["pam"], "0")).is_none());
+        assert!(wanted(&settings(&[], "30m")).is_none());
+        assert!(wanted(&Settings::default()).is_none());
+    }
+
+    #[test]
+    fn each_end_has_one_letter() {
+        let (root, store) = store("letters");
+        let id: SessionId = ID.parse().unwrap();
+        let all = settings(&["pam"], "30m");
+        let (mail, ahead) = wanted(&all).unwrap();
+        let due = |record: &Record, now| due(&store, "https://desk.example.org/x", mail, ahead, (&id, record), now);
+        let mut session = long("alice");
+        store.create(&id, &session).unwrap();
+        assert!(due(&session, 6000).is_none());
+        let letter = due(&session, 6500).unwrap();
+        let Letter::Ending { to, link, minutes, .. } = &letter else { panic!("another letter") };
+        assert_eq!((to.as_str(), *minutes), ("alice@example.org", 29));
+        assert_eq!(link, "https://desk.example.org/x/sessions/abcdefghij");
+        assert!(post(&store, &id, &session, &letter, &Ok(())));
+        assert!(due(&session, 6500).is_none());
+        session.session.expires_at = 9000;
+        assert!(due(&session, 6500).is_none() && due(&session, 7500).is_some());
+        store.ask(&id, &Asked::Expiry).unwrap();
+        assert!(due(&session, 7500).is_none());
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_dead_server_is_asked_again_and_a_refused_address_is_not() {
+        let (root, store) = store("again");
+        let id: SessionId = ID.parse().unwrap();
+        let session = long("alice");
+        store.create(&id, &session).unwrap();
+        let all = settings(&["pam"], "30m");
+        let (mail, ahead) = wanted(&all).unwrap();
+        let letter = due(&store, "http://x", mail, ahead, (&id, &session), 6500).unwrap();
+        assert!(!post(&store, &id, &session, &letter, &Err(Problem::new(Word::Unavailable, "No answer."))));
+        assert_eq!(store.mailed(&id), 0);
+        assert!(post(&store, &id, &session, &letter, &Err(Problem::new(Word::BadRequest, "No such mailbox."))));
+        assert_eq!(store.mailed(&id), 8200);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn whoever_has_no_address_gets_no_letter() {
+        let (root, store) = store("address");
+        let id: SessionId = ID.parse().unwrap();
+        let all = settings(&["pam"], "30m");
+        let (mail, ahead) = wanted(&all).unwrap();
+        assert!(due(&store, "http://x", mail, ahead, (&id, &long("local:alice")), 6500).is_none());
+        assert!(due(&store, "http://x", mail, ahead, (&id, &long("alice@other.org")), 6500).is_some());
+        fs::remove_dir_all(root).unwrap();
+    }
+}
