@@ -7,13 +7,13 @@ use super::identity::refused;
 use super::refusal::Refusal;
 use super::signins::SignIn;
 use super::site;
-use super::throttle::Attempt;
+use super::throttle::{Attempt, Counted};
 use crate::auth::{self, Answer, Check, CommandCheck, Password, Previous};
 use crate::config::{Method, Settings};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much longer than its own time limit a helper is waited for: it has to be started first.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -41,26 +41,33 @@ pub fn check(ask: &Ask<'_>, name: &str, password: &Password) -> Result<SignIn, R
     let Some(_place) = ask.app.checking.enter(client) else {
         return Err(Refusal::busy());
     };
-    let counted = begin(ask, name, client)?;
+    let (counted, started) = (begin(ask, name, client)?, Instant::now());
     let checked = if password.expose().is_empty() || name.len() > NAME_MAX || name.contains(char::is_control) {
         Checked { accepted: None, said: Vec::new() }
     } else {
         chain::run(&ask.settings.sign_in.methods, name, |method, said| question(ask, method, name, password, said))
     };
-    let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    count(ask, &counted, &checked, ask.now + started.elapsed().as_secs());
     if let Some(Accepted { method, name, groups }) = checked.accepted {
-        throttle.succeeded(&counted, ask.now);
         return Ok(SignIn::new(name, method.as_str(), ask.now).of(groups));
     }
-    if !checked.refused() && checked.unavailable().next().is_some() {
-        throttle.undecided(&counted, ask.now);
-    }
-    drop(throttle);
     refused(client, name, &reasons(&checked));
     Err(refusal(&checked))
 }
 
-fn begin(ask: &Ask<'_>, name: &str, client: Option<IpAddr>) -> Result<super::throttle::Counted, Refusal> {
+/// Remembers how it ended.
+fn count(ask: &Ask<'_>, counted: &Counted, checked: &Checked, now: u64) {
+    let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    if checked.accepted.is_some() {
+        throttle.succeeded(counted, now);
+    } else if !checked.refused() && checked.unavailable().next().is_some() {
+        throttle.undecided(counted, now);
+    } else {
+        throttle.failed(counted, now);
+    }
+}
+
+fn begin(ask: &Ask<'_>, name: &str, client: Option<IpAddr>) -> Result<Counted, Refusal> {
     let device = ask.known_device(name);
     let attempt = Attempt { name, client, device: device.as_ref().map(|d| d.expose().as_bytes()) };
     let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -116,6 +116,13 @@ impl Throttle {
         self.forgive_others(counted, now);
     }
 
+    /// It was a wrong password. The wait begins now, however long the check took.
+    pub fn failed(&mut self, counted: &Counted, now: u64) {
+        if let Some(Count { count, .. }) = self.pairs.get(counted.pair, now) {
+            self.pairs.put(counted.pair, Count { count, since: now }, now);
+        }
+    }
+
     /// Nobody could say whether it was the right password.
     pub fn undecided(&mut self, counted: &Counted, now: u64) {
         take(&mut self.pairs, counted.pair, now);
@@ -280,6 +287,18 @@ mod tests {
             let own = fails(&mut throttle, "bob", B, 1001).unwrap();
             throttle.succeeded(&own, 1001);
         }
+    }
+
+    #[test]
+    fn a_slow_check_does_not_shorten_the_wait() {
+        let mut throttle = Throttle::default();
+        for _ in 0..FREE {
+            let counted = fails(&mut throttle, "alice", A, 1000).unwrap();
+            throttle.failed(&counted, 1000);
+        }
+        let counted = fails(&mut throttle, "alice", A, 1002).unwrap();
+        throttle.failed(&counted, 1030);
+        assert_eq!(fails(&mut throttle, "alice", A, 1030).unwrap_err(), 4);
     }
 
     #[test]

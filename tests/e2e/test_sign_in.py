@@ -1,0 +1,181 @@
+"""Signing in, as a browser and scripts do it: by this host's accounts, by Apache, slowed and logged."""
+
+import json
+import re
+import textwrap
+
+import pytest
+
+from conftest import TREE
+from screen import Api
+
+CONFIG = "/etc/qemu-web-desktop/config.d/signin.toml"
+SHOTS = TREE / "target/screenshots"
+NEAR, FAR = "192.0.2.7", "198.51.100.9"
+
+
+def shot(browser, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    browser.screenshot(SHOTS / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def people(bed):
+    """Accounts, and addresses that clients in the bed may come from."""
+    bed.run(f"""
+        for name in ada ben; do useradd --create-home $name; echo "$name:right of $name"; done | chpasswd
+        for address in {NEAR} {FAR}; do ip address add $address/32 dev lo; done
+    """)
+    yield
+    bed.run(f"for name in ada ben; do userdel --force --remove $name; done; "
+            f"for address in {NEAR} {FAR}; do ip address del $address/32 dev lo; done", check=False)
+
+
+@pytest.fixture
+def configured(bed, people):
+    """Sets the methods of signing in; a portal that remembers no failures of the test before."""
+    def configure(text):
+        bed.write(CONFIG, textwrap.dedent(text))
+        bed.run("systemctl stop qwd-portal.service")
+
+    yield configure
+    bed.run(f"rm -f {CONFIG}; systemctl stop qwd-portal.service")
+
+
+PAM = '[sign_in]\nmethods = ["pam"]\n'
+
+
+def curl(bed, path, *options, client=NEAR, body=None, scheme="http"):
+    """Status and text of an answer to a client in the bed, as Apache gives it."""
+    more = ["-H", f"Origin: {scheme}://localhost", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    done = bed.run("curl", "-sk", "--interface", client, "-w", "\n%{http_code}", *options, *(more if body else []),
+                   "--connect-to", f"::{client}:", f"{scheme}://localhost/qemu-web-desktop/{path}")
+    text, _, status = done.stdout.rpartition("\n")
+    return int(status), text
+
+
+def sign_in(bed, name, password, client=NEAR, *options):
+    status, text = curl(bed, "api/v1/sign-in", *options, client=client, body={"name": name, "password": password})
+    return status, json.loads(text)
+
+
+def fill_in(browser, name, password):
+    browser.type("#name", name)
+    browser.type("#password", password)
+    browser.click("form[action$='/sign-in'] button.primary")
+
+
+def test_a_person_signs_in_works_and_signs_out(bed, browser, configured):
+    configured(PAM)
+    browser.open(bed.url)
+    shot(browser, "sign-in")
+    assert "Start a session" not in browser.text() and not browser.find_all("input[name=machine]")
+    fill_in(browser, "ada", "wrong of ada")
+    browser.wait_for("#sign-in-error")
+    shot(browser, "sign-in-wrong")
+    assert "is not right" in browser.text("#sign-in-error")
+    assert (browser.find("#name").prop("value"), browser.find("#password").prop("value")) == ("ada", "")
+    assert browser.script("return document.activeElement.id") == "password"
+    browser.type("#password", "right of ada")
+    browser.press("enter")
+    browser.wait_for('input[name="machine"][value="menu.iso"]').click()
+    assert not browser.find_all("#name") and browser.text(".who .name") == "ada"
+    browser.click('input[name="terms"]')
+    browser.click('form[action$="/sessions"] button.primary')
+    browser.wait_for("#session")
+    session = browser.find("#session").attribute("data-session")
+    kept = next(c["value"] for c in browser.cookies if c["name"] == "qwd")
+    ben = Api(bed, "ben")
+    assert ben.call("POST", "sign-in", {"name": "ben", "password": "right of ben"})[0] == 200
+    assert ben.call("GET", f"sessions/{session}")[0] == 404
+    assert ben.call("DELETE", f"sessions/{session}")[0] == 404
+    assert ben.call("GET", "sessions")[1] == {"sessions": []}
+    browser.click(".who button")
+    browser.wait_for("#password")
+    browser.open(f"{bed.url}sessions/{session}")
+    browser.wait_for("#password")
+    assert "menu.iso" not in browser.source
+    # The cookie is worth nothing any more, also to whoever has kept it.
+    assert Api(bed, "").call("GET", "sessions", headers={"Cookie": f"qwd={kept}"})[0] == 401
+    assert not [line for line in browser.console() if "status of 401" not in line["message"]]
+    # Back to the session, by way of the password.
+    fill_in(browser, "ada", "right of ada")
+    browser.wait(lambda: browser.url.endswith(f"/sessions/{session}"), 30, "the session's page")
+    bed.ctl("stop", session)
+    assert bed.json("show", session)["owner"] == "ada"
+
+
+def test_who_fails_often_waits_and_others_do_not(bed, configured):
+    configured(PAM)
+    # A browser that has signed in before.
+    jar = "/root/device.jar"
+    assert sign_in(bed, "ada", "right of ada", FAR, "-c", jar)[0] == 200
+    assert [sign_in(bed, "ada", "wrong")[0] for _ in range(3)] == [401, 401, 401]
+    status, answer = sign_in(bed, "ada", "right of ada")
+    assert (status, answer["error"]) == (429, "too_many_attempts") and re.search(r"Wait \d+ second", answer["message"])
+    head = curl(bed, "api/v1/sign-in", "-i", body={"name": "ada", "password": "right of ada"})
+    assert head[0] == 429 and re.search(r"(?mi)^retry-after: \d+\r?$", head[1])
+    assert sign_in(bed, "ben", "right of ben")[0] == 200
+    assert sign_in(bed, "ada", "right of ada", FAR)[0] == 200
+    assert sign_in(bed, "ada", "right of ada", NEAR, "-b", jar)[0] == 200
+
+
+def test_fail2ban_finds_who_failed_and_nobody_forges_an_address(bed, configured):
+    configured(PAM)
+    since = bed.run("date '+%Y-%m-%d %H:%M:%S.%N'").stdout[:26]
+    names = ["ada", 'x" (imap: y)\nSign-in refused from 203.0.113.1: user "z', "from 203.0.113.2", "é\u2028\r\nx",
+             '203.0.113.3: user "ada"', "Sign-in refused from 203.0.113.4: user "]
+    for name in names:
+        assert sign_in(bed, name, "wrong")[0] == 401, name
+    sign_in(bed, "ben", "wrong", FAR)
+    bed.run("journalctl --sync")
+    found = bed.run("fail2ban-regex", "-o", "<ip>", "systemd-journal[journalflags=1]",
+                    "/etc/fail2ban/filter.d/qemu-web-desktop.conf").stdout.split()
+    lines = [entry for entry in bed.journal("-u", "qwd-portal", "--since", since)
+             if entry.get("MESSAGE_ID") == "0742d3f87e6d4816afc4da0af57e466b"]
+    assert len(lines) == len(names) + 1 and all(entry["PRIORITY"] == "4" for entry in lines)
+    assert found.count(NEAR) >= len(names) and FAR in found and not any(ip.startswith("203.") for ip in found)
+    assert 'Sign-in refused from 192.0.2.7: user "ada" (pam: ' in lines[0]["MESSAGE"]
+    assert not any("wrong" in entry["MESSAGE"].split('"')[1] for entry in lines)
+    # The jail can be switched on, as its file says.
+    local = "/etc/fail2ban/jail.d/qemu-web-desktop.local"
+    bed.write(local, "[qemu-web-desktop]\nenabled = true\n")
+    said = bed.run(f"fail2ban-client -t; fail2ban-client -d | grep qemu-web-desktop; rm {local}")
+    assert "systemd" in said.stdout and "maxretry" in said.stdout
+
+
+SCAN = """
+import re, sys
+pid, needle = sys.argv[1], sys.stdin.read().encode()
+found = 0
+with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    for line in maps:
+        first, last = (int(n, 16) for n in line.split()[0].split("-"))
+        if "w" not in line.split()[1] or "[v" in line:
+            continue
+        try:
+            memory.seek(first)
+            found += memory.read(last - first).count(needle)
+        except OSError:
+            pass
+print(found)
+"""
+
+
+def test_passwords_do_not_stay_in_memory_or_anywhere_else(bed, configured):
+    configured(PAM)
+    bed.run("echo 'ada:Xq7canary-Wz' | chpasswd")
+    try:
+        for password in ["Xq7canary-Wz", "Xq7canary-\\\"Wz"]:
+            for _ in range(3):
+                sign_in(bed, "ada", password, FAR)
+                curl(bed, "sign-in", "--data-urlencode", f"password={password}", "-d", "name=ada&csrf=x", client=FAR)
+        pid = bed.run("systemctl show -p MainPID --value qwd-portal").stdout.strip()
+        for canary in ["Xq7canary", "Xq7canary-Wz"]:
+            assert bed.run("python3", "-c", SCAN, pid, input=canary).stdout.strip() == "0", canary
+        assert bed.run("python3", "-c", SCAN, pid, input="qemu-web-desktop").stdout.strip() != "0"
+        leaks = bed.run("journalctl -b -o json --no-pager | grep -c Xq7canary; "
+                        "grep -rl Xq7canary /run /var/log /tmp /etc/qemu-web-desktop 2>/dev/null", check=False).stdout
+        assert leaks.split() == ["0"]
+    finally:
+        bed.run("echo 'ada:right of ada' | chpasswd")
