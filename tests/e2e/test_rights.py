@@ -1,0 +1,272 @@
+"""Who may do what: every method of the bus by everybody, and what limits of people and groups let through."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from contextlib import contextmanager
+
+import pytest
+
+from conftest import SETTINGS, TREE
+from screen import Api
+
+XML = TREE / "units/dbus/org.qemuwebdesktop.Launcher1.xml"
+SIGN_IN = '[sign_in]\nmethods = ["pam"]\nadmins = ["boss"]\nadmin_groups = ["desktop-admins"]\n'
+PORTAL, DISPLAY = "_qemu-web-desktop", "_qwd-display"
+
+# Who calls: the account, and the name that it claims to ask for.
+CALLERS = {
+    "stranger": ("dave", "alice"),
+    "other member": ("carol", "alice"),
+    "portal for other": (PORTAL, "bob"),
+    "portal for owner": (PORTAL, "alice"),
+    "portal for administrator": (PORTAL, "boss"),
+    "display": (DISPLAY, "alice"),
+    "owner as member": ("alice", "boss"),
+    "root": ("root", "root"),
+}
+# Who may, by kind of method, in the order of CALLERS: "ok" may, "bus" is refused by the bus already.
+KINDS = {
+    "own": ["bus", "no_such_session", "no_such_session", "ok", "ok", "bus", "ok", "ok"],
+    "self": ["bus", "ok", "ok", "ok", "ok", "bus", "ok", "ok"],
+    "admin": ["bus", "not_allowed", "not_allowed", "not_allowed", "ok", "bus", "not_allowed", "ok"],
+    "portal": ["bus", "bus", "ok", "ok", "ok", "bus", "bus", "ok"],
+    "display": ["bus", "bus", "bus", "bus", "bus", "ok", "bus", "ok"],
+    "root": ["bus", "bus", "bus", "bus", "bus", "bus", "bus", "ok"],
+}
+SECRET = "A" * 43
+# Each method's kind, its arguments after the asker, and how it ends for those who may.
+METHODS = {
+    "Create": ("self", [["nothing.iso", 0, 0, 0, False]], "no_such_machine"),
+    "List": ("self", [True], "ok"),
+    "Recent": ("self", [True], "ok"),
+    "Get": ("own", ["ID"], "ok"),
+    "Wait": ("own", ["ID", "stopping", 0], "ok"),
+    "Extend": ("own", ["ID", 60], "ok"),
+    "Share": ("own", ["ID", ["view", 0, False]], "ok"),
+    "Shares": ("own", ["ID"], "ok"),
+    "Unshare": ("own", ["ID", "nothing"], "bad_request"),
+    "Viewers": ("own", ["ID"], "ok"),
+    "Ticket": ("own", ["ID", "view"], "ok"),
+    "Join": ("portal", [SECRET], "bad_ticket"),
+    "Look": ("portal", [SECRET], "bad_ticket"),
+    "Redeem": ("display", [SECRET], "bad_ticket"),
+    "Report": ("display", [[]], "ok"),
+    "Offer": ("self", [], "ok"),
+    "Front": ("self", [], "ok"),
+    "Machines": ("self", [], "ok"),
+    "Examine": ("root", ["menu.iso"], "ok"),
+    "Status": ("self", [], "ok"),
+    "Monitor": ("admin", [], "ok"),
+    "Figures": ("portal", [], "ok"),
+    "Picture": ("admin", ["ID"], "ok"),
+    "Sweep": ("root", [], "ok"),
+    "Stop": ("own", ["ID"], "ok"),
+    "Kill": ("own", ["VICTIM"], "ok"),
+    "StopAll": ("admin", [], "ok"),
+}
+# These leave nothing to try the others on.
+ENDING = {"Stop", "Kill", "StopAll"}
+
+
+def interface():
+    """Every method of the introspection XML: whether it takes an asker, and its signature."""
+    methods = {}
+    for method in ElementTree.parse(XML).iter("method"):
+        arguments = [a for a in method.iter("arg") if a.get("direction") == "in"]
+        signature = "".join(a.get("type") for a in arguments)
+        methods[method.get("name")] = (any(a.get("name") == "asker" for a in arguments), signature)
+    return methods
+
+
+def test_every_method_of_the_interface_is_listed():
+    assert set(interface()) == set(METHODS)
+
+
+@pytest.fixture(scope="module")
+def people(bed):
+    """Local accounts, and a way to call as one of them."""
+    bed.put(TREE / "tests/e2e/bus_calls.py", "/root/bus_calls.py")
+    bed.run("cp /root/bus_calls.py /usr/local/lib/bus_calls.py; getent group desktop-admins || groupadd desktop-admins; "
+            "for n in alice carol dora; do id $n || useradd -M -G qwd-users $n; done; id dave || useradd -M dave; "
+            "usermod -aG desktop-admins dora")
+
+    def run(account, *words, check=True, input=None):
+        return bed.run("setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups", "--", *words,
+                       check=check, input=input)
+    return run
+
+
+@pytest.fixture
+def settings(bed):
+    """Puts settings in force for one test, and leaves no session behind."""
+    def use(text):
+        bed.write("/etc/qemu-web-desktop/config.d/test.toml", text)
+    yield use
+    bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
+    kill = [["Kill", "(sas)s", [["root", []], s["id"]]] for s in bed.json("list")]
+    bed.run("python3", "/usr/local/lib/bus_calls.py", input=json.dumps(kill))
+    bed.wait("test -z \"$(ls /run/qemu-web-desktop/records/*.json 2>/dev/null)\"")
+
+
+def calls(people, account, wanted):
+    return json.loads(people(account, "python3", "/usr/local/lib/bus_calls.py", input=json.dumps(wanted)).stdout)
+
+
+def cells(may):
+    """The callers, each with the methods that they may call, or those that they may not."""
+    for column, caller in enumerate(CALLERS):
+        yield caller, [name for name, (kind, _, _) in METHODS.items() if (KINDS[kind][column] == "ok") is may]
+
+
+def attempt(people, caller, names, ids):
+    """What became of these methods, called by this caller."""
+    account, claimed = CALLERS[caller]
+    wanted = []
+    for name in names:
+        has_asker, signature = interface()[name]
+        arguments = [ids.get(a, a) if isinstance(a, str) else a for a in METHODS[name][1]]
+        wanted.append([name, signature, [[claimed, []], *arguments] if has_asker else arguments])
+    return dict(zip(names, calls(people, account, wanted)))
+
+
+def refusals(people, owned, bus):
+    """What is wrong with how those fare who may not; `bus` is what a refusal by the bus is to look like."""
+    wrong = {}
+    for column, (caller, names) in enumerate(cells(may=False)):
+        for name, (word, text) in attempt(people, caller, names, {"ID": owned, "VICTIM": owned}).items():
+            expected = KINDS[METHODS[name][0]][column]
+            if word != (bus if expected == "bus" else expected):
+                wrong[caller, name] = (word, text)
+    return wrong
+
+
+def start(bed, owner):
+    return json.loads(bed.ctl("start", "menu.iso", "--owner", owner, "--no-wait", "--json").stdout)["id"]
+
+
+def test_every_method_by_everybody(bed, people, settings):
+    # Its guest does not listen to the power button, so that a session that is stopped is still there for the next.
+    settings(SETTINGS.replace('stop_grace = "1s"', 'stop_grace = "60s"') + SIGN_IN + "[monitor]\npictures = true\n")
+    owned = bed.json("start", "menu.iso", "--owner", "alice")["id"]
+    victims = {c: start(bed, "alice") for c, word in zip(CALLERS, KINDS["own"]) if word == "ok"}
+    foreign = start(bed, "zoe")
+    # Those who may not come first: what they were refused must still be there for those who may.
+    assert refusals(people, owned, bus="bus") == {}
+    with open_policy(bed):
+        assert refusals(people, owned, bus="not_allowed") == {}, "the launcher refuses again"
+    outcomes = {}
+    for ends in (False, True):
+        for caller, names in cells(may=True):
+            names = [name for name in names if (name in ENDING) is ends]
+            ids = {"ID": owned, "VICTIM": victims.get(caller, owned)}
+            outcomes |= {(caller, n): o for n, o in attempt(people, caller, names, ids).items()}
+    assert {key: o for key, o in outcomes.items() if o[0] != METHODS[key[1]][2]} == {}
+    alices = {owned, *victims.values()}
+    for method, sessions in {"List": lambda r: r, "Front": lambda r: r[2]}.items():
+        seen = {c: {s[0] for s in sessions(outcomes[c, method][1])} for c in CALLERS if (c, method) in outcomes}
+        everybodys = alices | {foreign} if method == "List" else set()
+        assert seen == {"other member": set(), "portal for other": set(), "portal for owner": alices,
+                        "portal for administrator": everybodys, "owner as member": alices, "root": everybodys}
+
+
+@contextmanager
+def open_policy(bed):
+    """With the bus's own policy wide open, only the launcher itself stands there."""
+    path = "/etc/dbus-1/system.d/zz-test.conf"
+    allow = '<allow send_destination="org.qemuwebdesktop.Launcher1"/>'
+    contexts = "".join(f"<policy {who}>{allow}</policy>" for who in (
+        'context="default"', 'group="qwd-users"', f'user="{PORTAL}"', f'user="{DISPLAY}"'))
+    bed.write(path, f"<busconfig>{contexts}</busconfig>")
+    bed.run("systemctl", "reload", "dbus")
+    try:
+        yield
+    finally:
+        bed.run("rm", path)
+        bed.run("systemctl", "reload", "dbus")
+
+
+def test_a_guest_gets_what_their_link_says_and_nothing_else(bed, people, session):
+    owned = session("--owner", "alice")["id"]
+    for role in ("view", "control"):
+        [[_, (_, secret)]] = calls(people, "root", [["Share", "(sas)s(stb)", [["alice", []], owned, [role, 0, False]]]])
+        [joined, looked, other] = calls(people, PORTAL, [
+            ["Join", "(sas)s", [["", []], secret]], ["Look", "s", [secret]], ["Get", "(sas)s", [["", []], owned]]])
+        assert joined[0] == looked[0] == "ok" and looked[1][0] == joined[1][0][0] == owned
+        assert joined[1][1] == role and other[0] == "bad_request", "a guest has no name to ask by"
+        [[word, result]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1][2]]]])
+        assert (word, result[1][0], result[1][3]) == ("ok", owned, role)
+        [[again, _]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1][2]]]])
+        assert again == "bad_ticket"
+
+
+def started(people, account):
+    return json.loads(people(account, "qwdctl", "start", "menu.iso", "--no-wait", "--json").stdout)
+
+
+def listed(people, account, *options):
+    return [s["owner"] for s in json.loads(people(account, "qwdctl", "list", "--json", *options).stdout)]
+
+
+def test_an_account_is_its_own_name_only_where_accounts_sign_in(bed, people, settings):
+    settings(SETTINGS)
+    assert started(people, "alice")["owner"] == "local:alice"
+    # Of the group of administrators, which means nothing while accounts do not sign in.
+    assert started(people, "dora")["owner"] == "local:dora"
+    assert listed(people, "dora", "--all") == ["local:dora"]
+    assert people("dora", "qwdctl", "stop", "--all", check=False).returncode == 1
+    settings(SETTINGS + SIGN_IN)
+    assert listed(people, "alice") == [], "what was made under another name is not inherited"
+    own = started(people, "alice")
+    assert own["owner"] == "alice" and listed(people, "alice", "--all") == ["alice"]
+    assert people("carol", "qwdctl", "show", own["id"], check=False).returncode == 4
+    assert listed(people, "dora") == [] and sorted(listed(people, "dora", "--all")) == ["alice", "local:alice", "local:dora"]
+    assert json.loads(people("dora", "qwdctl", "show", own["id"], "--json").stdout)["owner"] == "alice"
+    people("dora", "qwdctl", "stop", "--all")
+
+
+LIMITS = """
+[limits.user.erin]
+sessions = 2
+memory = "256M"
+lifetime = "2h"
+machines = ["menu.iso"]
+[limits.group.desktop-admins]
+sessions = 0
+[limits.user."local:alice"]
+machines = ["other.iso"]
+"""
+
+
+def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, settings):
+    settings(SETTINGS + LIMITS)
+    erin = Api(bed, "erin")
+    status, made = erin.create(memory="128M")
+    assert status == 201 and made["extendable_until"] - made["created_at"] == 7200
+    assert made["expires_at"] == made["extendable_until"], "what is not asked for is no more than is allowed"
+    offer = erin.call("GET", "machines")[1]["offer"]
+    assert {k: offer[k] for k in ("sessions", "memory_bytes", "lifetime_seconds", "reason")} == {
+        "sessions": 1, "memory_bytes": 128 << 20, "lifetime_seconds": 7200, "reason": ""}
+    for wanted, says in [({"memory": "129M"}, "(limits.user.erin.memory): you have 128 MiB of memory and asked for 129 MiB"),
+                         ({"lifetime": "3h"}, "(limits.user.erin.lifetime): you asked for 3h; 2h would fit.")]:
+        status, refused = erin.create(**wanted)
+        assert (status, refused["error"]) == (409, "limit_reached") and says in refused["message"], refused
+    status, refused = erin.call("POST", f"sessions/{made['id']}/extend", {"seconds": 60})
+    assert status == 409 and "limits.user.erin.lifetime" in refused["message"]
+    assert erin.create(memory="128M")[0] == 201
+    offer = erin.call("GET", "status")[1]["offer"]
+    assert offer["sessions"] == offer["memory_bytes"] == 0 and "(limits.user.erin.sessions)" in offer["reason"]
+    page = bed.run("curl", "-s", "-H", f"Cookie: {erin.cookie}", "http://localhost/qemu-web-desktop/").stdout
+    assert "(limits.user.erin.sessions)" in page and "<select" not in page
+    refused = bed.ctl("start", "menu.iso", "--owner", "erin", check=False)
+    assert refused.returncode == 3 and "limits.user.erin.sessions" in refused.stderr
+    assert bed.json("start", "menu.iso", "--owner", "erin", "--force", "--lifetime", "3h", "--no-wait")["owner"] == "erin"
+
+
+def test_limits_reach_local_accounts_by_their_name_and_their_groups(bed, people, settings):
+    settings(SETTINGS + LIMITS)
+    refused = people("dora", "qwdctl", "start", "menu.iso", check=False)
+    assert refused.returncode == 3 and "limits.group.desktop-admins.sessions is 0" in refused.stderr
+    assert json.loads(people("alice", "qwdctl", "machines", "--json").stdout) == []
+    refused = people("alice", "qwdctl", "start", "menu.iso", check=False)
+    assert refused.returncode == 3 and "other.iso" in refused.stderr
+    assert [m["name"] for m in bed.json("machines")] == ["menu.iso"], "root sees everything"
