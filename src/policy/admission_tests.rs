@@ -76,6 +76,8 @@ fn the_last_place_is_the_last() {
     let two = [taken("a", 1, GIB), taken("b", 1, GIB)];
     assert!(world.ask("c", &two[..1], 1, GIB).is_ok());
     assert!(world.refusal("c", &two, 1, GIB).contains("All 2 places"));
+    let closed = World::new(|limits| limits.service_max_session_nb = 0);
+    assert!(closed.refusal("c", &[], 1, GIB).starts_with("This service starts no sessions at present"));
 }
 
 #[test]

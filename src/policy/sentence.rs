@@ -102,6 +102,9 @@ pub(super) fn own_places(bound: &Bound<u32>, has: usize) -> Problem {
 }
 
 pub(super) fn all_places(most: u32) -> Problem {
+    if most == 0 {
+        return limit("This service starts no sessions at present (limits.service_max_session_nb is 0).".to_owned());
+    }
     limit(format!(
         "All {most} places of this service are taken (limits.service_max_session_nb). Try again when a session has ended."
     ))
