@@ -29,6 +29,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("clearing", "records"),
     ("mail", "auth"),
     ("site", "host"),
+    ("ctl", "check"),
 ];
 
 /// Programs that must not even be able to name these.

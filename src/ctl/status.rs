@@ -12,11 +12,15 @@ use std::path::Path;
 use std::process::Command;
 
 /// The units that make up the service.
-pub(super) const UNITS: [&str; 6] = [
+pub(super) const UNITS: [&str; 10] = [
     "qwd-portal.socket",
     "qwd-portal.service",
     "qwd-display.socket",
     "qwd-display.service",
+    "qwd-auth-network.socket",
+    "qwd-auth-pam.socket",
+    "qwd-auth-command.socket",
+    "qwd-mail.socket",
     "qwd-launcher.service",
     "qwd-reaper.timer",
 ];
