@@ -216,9 +216,9 @@ class Screen(WebSocket):
         return -1
 
     def menu(self, beside=-1, seconds=90):
-        """Waits for the menu with its highlight somewhere, but not at `beside`."""
+        """Waits for the menu with its highlight somewhere, but not at `beside`, and not while it is being drawn."""
         end = time.monotonic() + seconds
-        while (at := self.highlight()) in (-1, beside):
+        while (at := self.highlight()) in (-1, beside) or self.highlight() != at:
             assert time.monotonic() < end, "no menu on the screen"
         return at
 

@@ -143,12 +143,12 @@ def test_every_program_may_be_restarted_under_an_open_screen(bed, alice, shown):
 
 def test_secrets_are_in_no_log_and_no_property(bed, alice, shown):
     ticket = alice.ticket(shown)
-    secret = alice.call("POST", f"sessions/{shown}/shares", {"role": "view"})[1]["url"].split("#")[1]
+    secret = alice.call("POST", f"sessions/{shown}/shares", {"role": "view", "once": True})[1]["url"].split("#")[1]
     Screen(bed.origin, ticket)
-    Api(bed, None).call("POST", "join", {"secret": secret})
+    next_secret = Api(bed, None).call("POST", "join", {"secret": secret})[1]["secret"]
     seen = bed.run("journalctl -b -o export --no-pager; cat /var/log/apache2/*; systemctl show 'qwd-*'; "
                    "ps axeww; cat /run/qemu-web-desktop/records/*").stdout
-    for canary in (ticket, secret, alice.cookie.split("=")[1]):
+    for canary in (ticket, secret, next_secret, alice.cookie.split("=")[1]):
         assert canary not in seen
 
 
