@@ -58,7 +58,8 @@ impl Letter {
 ///
 /// # Errors
 /// A sentence for the administrator; [`Word::BadRequest`] if this letter is at fault (the server
-/// does not take this address), [`Word::Unavailable`] if none would have been sent.
+/// does not take this address), [`Word::Failed`] if it is for now only, [`Word::Unavailable`] if no
+/// letter would have been sent.
 pub fn send(letter: &Letter, timeout: Duration) -> Result<(), Problem> {
     send_through(Path::new(MAIL_SOCKET), letter, timeout)
 }
@@ -72,7 +73,8 @@ pub fn send_through(socket: &Path, letter: &Letter, timeout: Duration) -> Result
     match answer.result {
         Outcome::Accept => Ok(()),
         Outcome::Refuse => Err(Problem::new(Word::BadRequest, answer.message)),
-        Outcome::Pass | Outcome::Unavailable => Err(Problem::new(Word::Unavailable, answer.message)),
+        Outcome::Pass => Err(Problem::failed(answer.message)),
+        Outcome::Unavailable => Err(Problem::new(Word::Unavailable, answer.message)),
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
             }
         });
         let words = verdicts.map(|_| send_through(&path, &letter(), Duration::from_secs(20)).err().map(|p| p.word));
-        assert_eq!(words, [None, Some(Word::BadRequest), Some(Word::Unavailable), Some(Word::Unavailable)]);
+        assert_eq!(words, [None, Some(Word::BadRequest), Some(Word::Failed), Some(Word::Unavailable)]);
         server.join().unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(send_through(&path, &letter(), Duration::ZERO).unwrap_err().word, Word::Unavailable);

@@ -46,9 +46,9 @@ pub(super) fn write(letter: &Letter, sender: &Sender<'_>, now: SystemTime, id: &
         Letter::Ending { owner, machine, id, link, minutes, .. } => {
             let subject = format!("Your session of {machine} ends in {}", span(*minutes));
             let text = format!(
-                "The session {id} of {machine}, which {owner} has at \"{title}\", ends in {}.\n\
+                "The session {id} of {machine}, which {owner} has at\n\"{title}\", ends in {}.\n\
                  Everything on its disk is removed then.\n\n\
-                 Save your work elsewhere, or see on the session's page whether it can be extended:\n\n{}\n",
+                 Save your work elsewhere, or see on the session's page whether it\ncan be extended:\n\n{}\n",
                 span(*minutes),
                 fit(link, sender)?
             );
@@ -70,15 +70,17 @@ pub(super) fn write(letter: &Letter, sender: &Sender<'_>, now: SystemTime, id: &
 }
 
 fn sign_in(title: &str, link: &str, code: &str, minutes: u64) -> Result<(String, String), String> {
-    if !code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') || code.len() > 64 {
+    if !code.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) || code.len() > 64 {
         return Err("The code in the mail is none.".to_owned());
     }
+    // Where the secret stands behind "#", the page is there without it.
+    let page = link.split('#').next().unwrap_or(link);
     let typed = match code {
         "" => String::new(),
-        code => format!("\nWhere the link cannot be opened, type this code there:\n\n{code}\n"),
+        code => format!("\nIf the link cannot be opened, go to\n\n{page}\n\nand type this code:\n\n{code}\n"),
     };
     let text = format!(
-        "Somebody, and we hope it was you, wants to sign in to \"{title}\" with this address.\n\n\
+        "Somebody, and we hope it was you, wants to sign in to \"{title}\"\nwith this address.\n\n\
          Open this link within {} to go on:\n\n{link}\n{typed}\n\
          If it was not you, do nothing: who has only your address cannot sign in.\n",
         span(minutes)
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_letter_has_the_headers_that_letters_have() {
-        let text = written(&link(LINK, "482-113"), "Virtual desktops", None).unwrap();
+        let text = written(&link(LINK, "48_2-A13"), "Virtual desktops", None).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         for line in [
             "From: desktops@example.org",
@@ -149,8 +151,9 @@ mod tests {
         ] {
             assert!(head.lines().any(|l| l == line), "{line} is missing in {head}");
         }
-        assert!(body.lines().any(|l| l == LINK) && body.lines().any(|l| l == "482-113"), "{body}");
+        assert!(body.lines().any(|l| l == LINK) && body.lines().any(|l| l == "48_2-A13"), "{body}");
         assert!(body.contains("within 30 minutes"));
+        assert!(body.lines().any(|l| l == "https://desk.example.org/qemu-web-desktop/sign-in"), "{body}");
     }
 
     #[test]
@@ -194,6 +197,8 @@ mod tests {
         {
             assert!(written(&link(none, ""), "x", None).is_err(), "{none}");
         }
+        let secret = crate::random::secret();
+        assert!(written(&link(LINK, secret.expose()), "x", None).unwrap().contains(secret.expose()));
         assert!(written(&link(LINK, "12 or https://evil.example"), "x", None).is_err());
     }
 

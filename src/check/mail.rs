@@ -124,9 +124,9 @@ fn deliver(at: &Target, account: Option<&(String, Password)>, parcel: &Parcel<'_
     Ok(taken)
 }
 
-/// A server that says "for good" means this address; what it says "for now" may be true of all.
+/// Here the server means this address or this text: for good, or for now.
 fn whose_fault(answer: &Response) -> Outcome {
-    if u16::from(answer.code()) >= 500 { Outcome::Refuse } else { Outcome::Unavailable }
+    if u16::from(answer.code()) >= 500 { Outcome::Refuse } else { Outcome::Pass }
 }
 
 fn address(address: &MailAddress) -> Result<Address, Trouble> {
@@ -192,11 +192,28 @@ mod tests {
     }
 
     #[test]
+    fn the_account_signs_in_before_the_letter() {
+        let greeting = ["220 x", "250-x\r\n250 AUTH PLAIN LOGIN"];
+        let account = ("desks".to_owned(), "s3cret".into());
+        let (from, to) = ("desktops@example.org".parse().unwrap(), "alice@example.org".parse().unwrap());
+        let parcel = Parcel { from: &from, to: &to, text: "x" };
+        for (verdict, outcome) in [("235 x", Outcome::Accept), ("535 x", Outcome::Unavailable)] {
+            let rest: &[&str] = if verdict == "235 x" { &["250 x", "250 x", "354 x", "250 x", "221 x"] } else { &[] };
+            let (port, told) = server([&greeting[..], &[verdict], rest].concat().leak());
+            let at = Target::to("127.0.0.1", port, Duration::from_secs(60));
+            let answer = deliver(&at, Some(&account), &parcel).unwrap();
+            assert_eq!(answer.result, outcome, "{answer:?}");
+            // NUL, the name, NUL, the password.
+            assert!(told.join().unwrap()[1].ends_with("AGRlc2tzAHMzY3JldA=="));
+        }
+    }
+
+    #[test]
     fn a_refused_address_is_told_from_a_server_that_takes_nothing() {
         let cases: [(&'static [&'static str], Outcome); 5] = [
             (&["220 x", "250 x", "550 not you"], Outcome::Unavailable),
             (&["220 x", "250 x", "250 x", "550 no such mailbox"], Outcome::Refuse),
-            (&["220 x", "250 x", "250 x", "450 greylisted"], Outcome::Unavailable),
+            (&["220 x", "250 x", "250 x", "450 greylisted"], Outcome::Pass),
             (&["220 x", "250 x", "250 x", "250 x", "451 busy"], Outcome::Unavailable),
             (&["220 x", "250 x", "250 x", "250 x", "354 x", "554 spam"], Outcome::Refuse),
         ];

@@ -62,29 +62,25 @@ fn due(
     })
 }
 
-/// Tells how it went and writes down what needs no other try; `false` if others would not go either.
+/// Tells how it went and writes down what needs no other try; `false` if no other letter would go either.
 fn post(store: &Store, id: &SessionId, record: &Record, letter: &Letter, sent: &Result<(), Problem>) -> bool {
     let session = &record.session;
     let (owner, machine, to) = (session.owner.as_str(), session.machine.as_str(), letter.to());
-    let is_final = match sent {
-        Ok(()) => {
-            log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
-                "{owner} was told by mail to {to} that session {id} ends soon.");
-            true
-        }
-        Err(problem) => {
-            log::warn!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
-                "{owner} could not be told by mail to {to} that session {id} ends soon: {problem}");
-            problem.word == Word::BadRequest
-        }
-    };
-    if is_final {
+    match sent {
+        Ok(()) => log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+            "{owner} was told by mail to {to} that session {id} ends soon."),
+        Err(problem) => log::warn!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+            "{owner} could not be told by mail to {to} that session {id} ends soon: {problem}"),
+    }
+    let word = sent.as_ref().err().map(|problem| problem.word);
+    if word.is_none_or(|word| word == Word::BadRequest) {
         if let Err(e) = store.mail(id, session.expires_at) {
-            log::error!(QWD_SESSION = id.as_str(); "That the owner of session {id} was told cannot be written down: {e}.");
+            log::error!(QWD_SESSION = id.as_str();
+                "That the owner of session {id} was told cannot be written down: {e}.");
             return false;
         }
     }
-    is_final
+    word != Some(Word::Unavailable)
 }
 
 #[cfg(test)]
@@ -154,6 +150,7 @@ mod tests {
         let (mail, ahead) = wanted(&all).unwrap();
         let letter = due(&store, "http://x", mail, ahead, (&id, &session), 6500).unwrap();
         assert!(!post(&store, &id, &session, &letter, &Err(Problem::new(Word::Unavailable, "No answer."))));
+        assert!(post(&store, &id, &session, &letter, &Err(Problem::failed("Later."))));
         assert_eq!(store.mailed(&id), 0);
         assert!(post(&store, &id, &session, &letter, &Err(Problem::new(Word::BadRequest, "No such mailbox."))));
         assert_eq!(store.mailed(&id), 8200);
