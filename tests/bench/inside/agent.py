@@ -9,7 +9,7 @@ import traceback
 
 # What is told apart by the service, and what both have.
 MODULES = {"ours": ("ours", "bare"), "peer": ("peer",)}
-COMMON = ("processes",)
+COMMON = ("processes", "load")
 
 
 def main():

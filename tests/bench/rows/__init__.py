@@ -3,6 +3,7 @@
 What is compared takes turns, so that a busy machine is as busy for the one as for the other."""
 
 from .memory import memory
+from .pages import pages
 from .start import burst, start
 
-ALL = (start, burst, memory)
+ALL = (start, burst, memory, pages)
