@@ -7,17 +7,22 @@ import json
 import sys
 import traceback
 
-# What is told apart by the service, and what both have.
-MODULES = {"ours": ("ours", "bare"), "peer": ("peer",)}
-COMMON = ("processes", "load")
+# The service's own, and what is beside it in the same bed.
+MODULES = {"ours": ("bare",), "peer": ()}
+COMMON = ("processes", "load", "wire")
+
+
+def workers(role):
+    """By name: objects and modules with WORK in them."""
+    service = importlib.import_module(role).Worker()
+    yield role, service
+    for name in (*MODULES[role], *COMMON):
+        module = importlib.import_module(name)
+        yield name, module.Worker(service) if hasattr(module, "Worker") else module
 
 
 def main():
-    work = {}
-    for name in (*MODULES[sys.argv[1]], *COMMON):
-        module = importlib.import_module(name)
-        worker = module.Worker() if hasattr(module, "Worker") else module
-        work.update({f"{name}.{do}": getattr(worker, do) for do in worker.WORK})
+    work = {f"{name}.{do}": getattr(worker, do) for name, worker in workers(sys.argv[1]) for do in worker.WORK}
     for line in sys.stdin:
         order = json.loads(line)
         try:

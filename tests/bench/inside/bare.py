@@ -22,7 +22,7 @@ PATIENCE = 60
 class Worker:
     WORK = ("learn", "start", "burst")
 
-    def __init__(self):
+    def __init__(self, _):
         self.folder = Path(tempfile.mkdtemp(prefix="bare-"))
         self.argv, self.template = [], self.folder / "template"
 

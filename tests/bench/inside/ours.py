@@ -1,15 +1,23 @@
 """The service through its front door: Apache, the JSON API, the WebSocket."""
 
+import json
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from screen import Api, Screen, WebSocket
 from waiting import wait
+from wire import Framed
 
 PORT = 8080
 ORIGIN = f"http://localhost:{PORT}"
 MACHINE = "idle.img"
 GREETING = b"RFB 003.008\n"
+RECORDS = Path("/run/qemu-web-desktop/records")
+LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+# How the ids of copied records begin.
+COPY = "bench"
 
 
 class Place:
@@ -21,7 +29,7 @@ class Place:
 class Worker:
     """One person's client, and a new one for each of a burst."""
 
-    WORK = ("start", "burst", "open", "view", "leave", "stop", "cookie", "ticket")
+    WORK = ("start", "burst", "open", "view", "leave", "stop", "cookie", "records")
 
     def __init__(self):
         self.api, self.viewers = Api(Place, "bench"), []
@@ -79,8 +87,25 @@ class Worker:
         """What a browser that is signed in sends."""
         return self.api.cookie
 
-    def ticket(self, session):
-        return self.api.ticket(session)
+    def knock(self, session):
+        """With a ticket in hand, what is left to do for a connection."""
+        ticket = self.api.ticket(session)
+        return lambda: Framed(ORIGIN, ticket)
+
+    def records(self, count):
+        """The launcher has so many sessions more on its books, copies of one that runs; none: those are gone.
+
+        The reaper would remove what has no unit, so it has to wait."""
+        verb = "stop" if count else "start"
+        subprocess.run(["systemctl", verb, "qwd-reaper.timer"], check=True)
+        for record in RECORDS.glob(f"{COPY}*"):
+            record.unlink()
+        text = next(RECORDS.glob("*.json")).read_text()
+        for i in range(count):
+            name = COPY + "".join(LETTERS[i // 32 ** k % 32] for k in range(5))
+            (RECORDS / f"{name}.json").write_text(text.replace(json.loads(text)["session"]["id"], name))
+        # A new one reads them all.
+        subprocess.run(["systemctl", "stop", "qwd-launcher"], check=True)
 
     @staticmethod
     def end(client, session):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from screen import Screen, WebSocket
 from waiting import wait
+from wire import Framed
 
 FORM = "http://localhost/cgi-bin/qemu-web-desktop.pl"
 SCREENS = "http://localhost:6080"
@@ -22,7 +23,7 @@ PATIENCE = 30
 
 
 class Worker:
-    WORK = ("fresh", "delay", "start", "burst", "open", "view", "leave", "stop", "tokens")
+    WORK = ("fresh", "delay", "start", "burst", "open", "view", "leave", "stop", "tokens", "point")
 
     def __init__(self):
         self.viewers = []
@@ -81,6 +82,15 @@ class Worker:
         """Comes back when they are gone."""
         for session in sessions:
             ask(session_stop=session["name"])
+
+    def point(self, port):
+        """A token that leads to this port, as a session's would."""
+        (TOKENS / "port").write_text(f"port: 127.0.0.1:{port}\n")
+        return {"token": "port"}
+
+    @staticmethod
+    def knock(session):
+        return lambda: Framed(SCREENS, **way(session))
 
     def tokens(self, count):
         """So many sessions' tokens more that lead nowhere; none: those are gone."""

@@ -53,6 +53,12 @@ def cpu():
     return total(cpu_of)
 
 
+def childless():
+    """Those that start a process for each connection have been told of the end of all."""
+    return all(not (folder / "task" / folder.name / "children").read_text()
+               for folder, group in groups() if group in ("websockify", "socat"))
+
+
 def total(measure):
     figures = {}
     for folder, group in groups():

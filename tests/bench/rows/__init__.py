@@ -5,5 +5,6 @@ What is compared takes turns, so that a busy machine is as busy for the one as f
 from .memory import memory
 from .pages import pages
 from .start import burst, start
+from .wire import connect, gateway, round_trip
 
-ALL = (start, burst, memory, pages)
+ALL = (start, burst, memory, pages, gateway, round_trip, connect)
