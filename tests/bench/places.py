@@ -4,16 +4,14 @@ Each has a network of its own, an idle machine, and an agent inside that does th
 
 import json
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
+from conftest import BED, SETTINGS, bring_up
+from idle_image import MIB, image
 
-from conftest import BED, SETTINGS, bring_up  # noqa: E402
-from idle_image import MIB, image  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 MACHINES = """\
 [idle.img]

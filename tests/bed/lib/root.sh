@@ -2,13 +2,15 @@
 # Cached root directories, one per suite, flavour and content of the package lists.
 
 # Packages of a flavour: "base" is the lists base and SUITE; another flavour adds its own list,
-# but for the desktop, which is a machine of another kind.
+# but for two: the desktop is a machine of another kind, and minimal is less than base.
 package_files() {
     local suite=$1 flavour=$2
-    if [ "$flavour" = desktop ]; then
-        echo "$HERE/packages/desktop"
-        return
-    fi
+    case $flavour in
+        desktop | minimal)
+            echo "$HERE/packages/$flavour"
+            return
+            ;;
+    esac
     echo "$HERE/packages/base" "$HERE/packages/$suite"
     if [ "$flavour" != base ]; then
         [ -e "$HERE/packages/$flavour" ] || die "no package list packages/$flavour"

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import processes
 from screen import Api, Screen, WebSocket
 from waiting import wait
 from wire import Framed
@@ -16,6 +17,9 @@ MACHINE = "idle.img"
 GREETING = b"RFB 003.008\n"
 RECORDS = Path("/run/qemu-web-desktop/records")
 LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+REAPER = "/usr/libexec/qemu-web-desktop/qwd-reaper"
+# As many requests at a time as keep two CPUs busy.
+AT_ONCE = 4
 # How the ids of copied records begin.
 COPY = "bench"
 
@@ -29,10 +33,13 @@ class Place:
 class Worker:
     """One person's client, and a new one for each of a burst."""
 
-    WORK = ("start", "burst", "open", "view", "leave", "stop", "cookie", "records")
+    WORK = ("start", "burst", "open", "view", "leave", "stop", "cookie", "records", "fill", "listing", "sweep",
+            "passes", "disperse")
 
     def __init__(self):
         self.api, self.viewers = Api(Place, "bench"), []
+        # Whose sessions are there by the hundred.
+        self.crowd, self.sessions = Api(Place, "crowd"), []
 
     def start(self):
         """Milliseconds from the request to the screen's greeting, and the session's id."""
@@ -106,6 +113,48 @@ class Worker:
             (RECORDS / f"{name}.json").write_text(text.replace(json.loads(text)["session"]["id"], name))
         # A new one reads them all.
         subprocess.run(["systemctl", "stop", "qwd-launcher"], check=True)
+
+    def fill(self, count):
+        """Another person has so many sessions that run."""
+        def one(_):
+            session, viewer = greet(self.crowd)
+            viewer.close()
+            return session
+        if not self.sessions:
+            # The first request brings the cookie that the others send.
+            self.sessions.append(one(0))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self.sessions += pool.map(one, range(count - len(self.sessions)))
+
+    def listing(self):
+        """Milliseconds for the list of that person's sessions."""
+        begun = time.perf_counter()
+        status, answer = self.crowd.call("GET", "sessions")
+        took = (time.perf_counter() - begun) * 1000
+        if status != 200 or len(answer["sessions"]) < len(self.sessions):
+            raise RuntimeError(f"the list: {status}, {answer}")
+        return took
+
+    @staticmethod
+    def sweep():
+        """Milliseconds for one pass of the reaper."""
+        begun = time.perf_counter()
+        subprocess.run([REAPER, "sweep"], check=True)
+        return (time.perf_counter() - begun) * 1000
+
+    def passes(self, count):
+        """CPU seconds of one pass of the reaper as its timer starts it, of all who take part."""
+        before = sum(processes.cpu().values())
+        for _ in range(count):
+            subprocess.run(["systemctl", "start", "qwd-reaper.service"], check=True)
+        # The reaper itself is over, and systemd has reaped it.
+        return (sum(processes.cpu().values()) - before) / count
+
+    def disperse(self):
+        """The other person's sessions end."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda session: self.end(self.crowd, session), self.sessions))
+        self.sessions = []
 
     @staticmethod
     def end(client, session):

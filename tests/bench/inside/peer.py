@@ -23,10 +23,11 @@ PATIENCE = 30
 
 
 class Worker:
-    WORK = ("fresh", "delay", "start", "burst", "open", "view", "leave", "stop", "tokens", "point")
+    WORK = ("fresh", "delay", "start", "burst", "open", "view", "leave", "stop", "tokens", "point", "fill", "listing",
+            "disperse")
 
     def __init__(self):
-        self.viewers = []
+        self.viewers, self.crowd = [], []
 
     def fresh(self):
         """As after a boot, with what the requests before have left gone."""
@@ -34,8 +35,7 @@ class Worker:
 
     def delay(self, seconds):
         """How long it waits before it answers, so that the machine has time to come up."""
-        text = SETTINGS.read_text()
-        SETTINGS.write_text(re.sub(r"(?m)^(\$config\{boot_delay\} *=).*;$", rf"\1 {seconds};", text))
+        change("boot_delay", seconds)
 
     def start(self):
         """Milliseconds from the request to the screen's greeting, and the session."""
@@ -83,6 +83,28 @@ class Worker:
         for session in sessions:
             ask(session_stop=session["name"])
 
+    def fill(self, count, seconds):
+        """So many sessions with the stand-in, one after the other, as far as that time goes: milliseconds each."""
+        change("qemu_exec", '"/usr/local/bin/stand-in"')
+        times, begun = [], time.perf_counter()
+        while len(times) < count and time.perf_counter() - begun < seconds:
+            took, session = self.start()
+            times.append(took)
+            self.crowd.append(session)
+        change("qemu_exec", '"/usr/local/bin/qemu-tcg"')
+        return times
+
+    @staticmethod
+    def listing():
+        """Milliseconds for the list of sessions."""
+        begun = time.perf_counter()
+        ask(machine="monitor", user=WANTED["user"])
+        return (time.perf_counter() - begun) * 1000
+
+    def disperse(self):
+        self.stop(*self.crowd)
+        self.crowd = []
+
     def point(self, port):
         """A token that leads to this port, as a session's would."""
         (TOKENS / "port").write_text(f"port: 127.0.0.1:{port}\n")
@@ -98,6 +120,12 @@ class Worker:
             token.unlink()
         for i in range(count):
             (TOKENS / f"bench{i}").write_text(f"bench{i}: 127.0.0.1:1\n")
+
+
+def change(key, value):
+    """Gives a setting another value; the last line of that name counts."""
+    text = SETTINGS.read_text()
+    SETTINGS.write_text(re.sub(rf"(?m)^(\$config\{{{key}\}} *=).*;$", rf"\1 {value};", text))
 
 
 def ask(**fields):

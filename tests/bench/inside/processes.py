@@ -7,7 +7,7 @@ from pathlib import Path
 OURS = "/usr/libexec/qemu-web-desktop/"
 TICKS = os.sysconf("SC_CLK_TCK")
 
-WORK = ("memory", "cpu")
+WORK = ("memory", "cpu", "activity")
 
 
 def groups():
@@ -53,6 +53,12 @@ def cpu():
     return total(cpu_of)
 
 
+def activity():
+    """Of each group: CPU seconds, and how often the kernel has given one of its threads the CPU."""
+    times, switches = cpu(), total(switches_of)
+    return {name: {"cpu": times[name], "switches": switches[name]} for name in times if name in switches}
+
+
 def childless():
     """Those that start a process for each connection have been told of the end of all."""
     return all(not (folder / "task" / folder.name / "children").read_text()
@@ -80,3 +86,8 @@ def cpu_of(folder):
     # After the name, which may hold anything: utime, stime, cutime, cstime are fields 14 to 17.
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS
+
+
+def switches_of(folder):
+    counts = (line.split() for task in (folder / "task").iterdir() for line in (task / "status").read_text().splitlines())
+    return sum(int(words[1]) for words in counts if words[0].endswith("_ctxt_switches:"))
