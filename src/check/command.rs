@@ -20,7 +20,8 @@ use std::process::{Command, ExitCode};
 use zeroize::Zeroizing;
 
 const ROOT: u32 = 0;
-const SETTING: &str = "sign_in.command.program";
+/// What names the program.
+pub const SETTING: &str = "sign_in.command.program";
 
 /// Runs the program; the exit code says whether there was an answer, if it did not become another.
 pub fn main() -> ExitCode {
@@ -36,6 +37,11 @@ fn program(root: &Path) -> Result<PathBuf, String> {
     let program = loaded.settings.sign_in.command;
     let program = program.ok_or_else(|| "A program is not among sign_in.methods.".to_owned())?;
     examine(&program, ROOT).map(|()| program)
+}
+
+/// Why the program would not be run, if so.
+pub fn amiss(program: &Path) -> Option<String> {
+    examine(program, ROOT).err()
 }
 
 /// Whether the program is there, can be run, and is in nobody's hands but the owner's.

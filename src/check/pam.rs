@@ -30,10 +30,8 @@ fn decide(check: Check, sign_in: &SignIn, ask: Ask) -> Answer {
     if check.method != Method::Pam.as_str() || !sign_in.has(Method::Pam) {
         return Answer::unavailable("Accounts of this host are not among sign_in.methods.");
     }
-    // PAM would take a service without a file for its service "other", which lets system accounts in.
     let service = sign_in.pam_service.clone();
-    if !SERVICES.iter().any(|folder| Path::new(folder).join(&service).is_file()) {
-        let why = format!("There is no file /etc/pam.d/{service}: see that sign_in.pam.service is right.");
+    if let Some(why) = amiss(&service) {
         return Answer::unavailable(why);
     }
     // PAM's modules have their own idea of a name; what can own a session is ours.
@@ -48,6 +46,14 @@ fn decide(check: Check, sign_in: &SignIn, ask: Ask) -> Answer {
         Ok(name) => account(&user, &name),
         Err(answer) => answer,
     })
+}
+
+/// Why PAM is not asked by this service, if so: without a file it would take it for its service "other",
+/// which lets system accounts in.
+pub fn amiss(service: &str) -> Option<String> {
+    let is_there = SERVICES.iter().any(|folder| Path::new(folder).join(service).is_file());
+    let why = || format!("There is no file /etc/pam.d/{service}: see that sign_in.pam.service is right.");
+    (!is_there).then(why)
 }
 
 /// Who somebody is whom PAM lets in: the account's own spelling of its name, and its groups.

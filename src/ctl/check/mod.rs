@@ -6,6 +6,7 @@
 mod files;
 mod host;
 mod limits;
+mod local;
 mod servers;
 mod web;
 
@@ -47,6 +48,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     web::web(&mut found, &args.root);
     web::sign_in(&mut found, &settings);
     servers::servers(&mut found, &settings);
+    local::local(&mut found, &settings);
     host::units(&mut found, &status::unit_states(&[&status::UNITS[..], &[web::UNIT]].concat()));
     let running = launcher(&mut found);
     host::acceleration(&mut found, &settings, running.as_ref());

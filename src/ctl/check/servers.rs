@@ -73,7 +73,8 @@ fn secret(path: &Path, key: &str) -> Option<String> {
     }
 }
 
-fn hidden(path: &Path, key: &str) -> Option<String> {
+/// That a file lies where the units of the checks do not see it, if it does; `key` is what names it.
+pub(super) fn hidden(path: &Path, key: &str) -> Option<String> {
     let folder = HIDDEN.into_iter().find(|folder| path.starts_with(folder))?;
     Some(format!(
         "The file {}, which is {key}, lies below {folder}, which the service does not see: move it to /etc/qemu-web-desktop.",
