@@ -280,7 +280,7 @@ STOP = """
 systemctl kill -s CONT 'peer-*' 2>/dev/null
 systemctl stop 'peer-*'
 systemctl reset-failed 'peer-*' 2>/dev/null
-cp -p /srv/peers/hosts.before /etc/hosts
+[ ! -e /srv/peers/hosts.before ] || cp -p /srv/peers/hosts.before /etc/hosts
 rm -rf /srv/peers /var/lib/dovecot/peer-*
 """
 
