@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+import postfix
 from conftest import TREE
 from screen import Api
 
@@ -179,3 +180,133 @@ def test_passwords_do_not_stay_in_memory_or_anywhere_else(bed, configured):
         assert leaks.split() == ["0"]
     finally:
         bed.run("echo 'ada:right of ada' | chpasswd")
+
+
+# By mail
+
+@pytest.fixture
+def mail_server(bed, people):
+    postfix.start(bed)
+    yield
+    postfix.stop(bed)
+
+
+def test_a_link_from_the_mailbox_leads_to_a_session(bed, browser, mail_server, configured):
+    configured(f'public_url = "{bed.origin}"\n[sign_in]\nmethods = ["pam", "email"]\n'
+               f'[sign_in.email]\nallowed_domains = ["localhost"]\n{postfix.SETTINGS}')
+    browser.open(bed.url)
+    shot(browser, "sign-in-both")
+    for wanted in ("stranger@elsewhere.example", "Ada@localhost"):
+        browser.type("#address", wanted)
+        browser.click("form[action$='/sign-in/email'] button")
+        browser.wait(lambda: "a mail is on its way" in browser.text(), 60, "the answer")
+        if wanted == "Ada@localhost":
+            break
+        browser.click(".brand")
+        browser.wait_for("#address")
+    shot(browser, "mail-sent")
+    letter, = postfix.mailbox(bed, "ada", 1)
+    link = re.search(rf"^{re.escape(bed.url)}enter#(\S{{43}})$", letter.get_content(), re.M)
+    # What opens the links in mails changes nothing.
+    assert curl(bed, "enter", "-H", f"Host: localhost:{bed.port}")[0] == 200
+    browser.open(link[0])
+    shot(browser, "enter")
+    assert not browser.find("#code-field").displayed
+    browser.click('input[name="machine"][value="menu.iso"]')
+    browser.click('input[name="terms"]')
+    browser.click('form[action$="/enter"] button.primary')
+    browser.wait_for("#session")
+    session = browser.find("#session").attribute("data-session")
+    assert bed.json("show", session)["owner"] == "ada@localhost"
+    browser.open(bed.url + "sessions")
+    assert "menu.iso" in browser.text("main")
+    # Once only, and in another browser even less.
+    browser.delete_cookies()
+    browser.open(link[0])
+    browser.refresh()
+    browser.click('form[action$="/enter"] button[value="sign-in"]')
+    browser.wait_for("#code-error")
+    bed.ctl("stop", session)
+    leaks = bed.run("sh", "-c", 'journalctl -b --no-pager | grep -cF -- "$1"; grep -rlF -- "$1" /run /var/log/apache2',
+                    "sh", link[1], check=False).stdout
+    assert leaks.split() == ["0"]
+
+
+# By Apache
+
+SITE = "/etc/apache2/conf-available/qwd-people.conf"
+BASIC = """\
+<Location "/qemu-web-desktop/">
+    AuthType Basic
+    AuthName "Virtual desktops"
+    AuthBasicProvider file
+    AuthUserFile /etc/apache2/desktops.passwords
+    Require valid-user
+    RequestHeader set X-Remote-Groups "staff, wheel"
+</Location>
+<LocationMatch "^/qemu-web-desktop/(join$|api/v1/(join|look)$|display$|static/|novnc/)">
+    AuthMerging Off
+    Require all granted
+</LocationMatch>
+"""
+REMOTE = '[sign_in]\nmethods = ["remote_user"]\nadmin_groups = ["wheel"]\n'
+FORGED = ("-H", "X-Remote-User: root", "-H", "X-Remote-Groups: wheel", "-H", "Remote-User: root")
+
+
+@pytest.fixture
+def site(bed):
+    """A site's own part of Apache's configuration."""
+    def configure(text):
+        bed.write(SITE, text)
+        bed.run("a2enmod -q auth_basic authn_file authz_user ssl && a2enconf -q qwd-people && "
+                "a2ensite -q default-ssl && systemctl restart apache2")
+
+    yield configure
+    bed.run("a2disconf -q qwd-people; a2dissite -q default-ssl; systemctl restart apache2")
+
+
+def who(bed, *options, scheme="http"):
+    status, text = curl(bed, "api/v1/sign-in", *options, scheme=scheme)
+    return status, json.loads(text) if text.startswith("{") else text
+
+
+def test_apache_says_who_is_there_by_basic_authentication(bed, configured, site):
+    configured(REMOTE)
+    bed.run("htpasswd -bc /etc/apache2/desktops.passwords ada right; htpasswd -b /etc/apache2/desktops.passwords 'o dd' x")
+    # Nobody is signed in by a header of their own.
+    assert who(bed, *FORGED)[0] == 401
+    site(BASIC)
+    assert who(bed)[0] == who(bed, "-u", "ada:wrong")[0] == who(bed, *FORGED)[0] == 401
+    status, said = who(bed, "-u", "ada:right", *FORGED)
+    assert (status, said["name"], said["groups"], said["admin"]) == (200, "ada", ["staff", "wheel"], True)
+    status, page = curl(bed, "sessions", "-u", "o dd:x")
+    assert status == 401 and "is no name that this service takes" in page
+    # A change needs our own Origin all the same: browsers send the password by themselves.
+    wish = json.dumps({"machine": "menu.iso", "terms": True})
+    evil = ("-u", "ada:right", "-H", "Content-Type: application/json", "-d", wish)
+    assert curl(bed, "api/v1/sessions", *evil, "-H", "Origin: http://evil.example")[0] == 403
+    # Links for others work without an account.
+    assert curl(bed, "join")[0] == 200 and curl(bed, "api/v1/join", body={"secret": ""})[0] == 403
+    # Another method does not look at the header.
+    configured(PAM)
+    assert who(bed, "-u", "ada:right")[0] == 401
+
+
+def test_apache_says_who_is_there_by_a_client_certificate(bed, configured, site):
+    configured(REMOTE)
+    bed.run("""set -e
+        cd /etc/apache2
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout people-ca.key -out people-ca.pem -days 2 -subj /CN=people-ca
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout strange.key -out strange.pem -days 2 -subj /CN=ada
+        openssl req -newkey rsa:2048 -nodes -keyout ada.key -out ada.csr -subj "/O=Example/CN=ada"
+        openssl x509 -req -in ada.csr -CA people-ca.pem -CAkey people-ca.key -out ada.pem -days 2
+    """)
+    # These go into the site itself: all its virtual hosts are given them here.
+    site("SSLCACertificateFile /etc/apache2/people-ca.pem\nSSLVerifyClient optional\nSSLUserName SSL_CLIENT_S_DN_CN\n")
+    shown = ("--cert", "/etc/apache2/ada.pem", "--key", "/etc/apache2/ada.key")
+    status, said = who(bed, *shown, *FORGED, scheme="https")
+    assert (status, said["name"], said["groups"], said["admin"]) == (200, "ada", [], False)
+    assert who(bed, *FORGED, scheme="https")[0] == 401
+    strange = bed.run("curl", "-sk", "--cert", "/etc/apache2/strange.pem", "--key", "/etc/apache2/strange.key",
+                      "https://127.0.0.1/qemu-web-desktop/api/v1/sign-in", check=False)
+    assert "remote_user" not in strange.stdout

@@ -1,12 +1,12 @@
 """Signing in by accounts of this host and by an administrator's program, and the mails that are sent."""
 
-import email
-import email.policy
 import json
 import re
 import textwrap
 
 import pytest
+
+import postfix
 
 CONFIG = "/etc/qemu-web-desktop/config.d/local.toml"
 PAM = "auth-pam.sock"
@@ -211,45 +211,17 @@ def test_a_program_that_hangs_is_ended_and_leaves_nothing(bed, program):
 
 # Mails
 
-POSTFIX = "/etc/postfix-desk"
-CA = "/etc/ssl/desk-ca.pem"
-
-
 @pytest.fixture(scope="module")
 def mail_server(bed, people):
-    """A real mail server on port 2525, which speaks after STARTTLS only; local accounts have a Maildir."""
-    bed.run(f"""set -e
-        mkdir -p {POSTFIX} /var/spool/postfix-desk /var/lib/postfix-desk && chown postfix /var/lib/postfix-desk
-        cd {POSTFIX} && sed 's/^smtp  *inet/127.0.0.1:2525 inet/' /etc/postfix/master.cf |
-            awk '/^[a-z0-9]/ {{ $5 = "n" }} 1' >master.cf
-        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out {CA} -days 2 -subj /CN=desk-ca 2>/dev/null
-        openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost 2>/dev/null
-        echo subjectAltName=DNS:localhost >names
-        openssl x509 -req -in server.csr -CA {CA} -CAkey ca.key -out server.pem -days 2 -extfile names 2>/dev/null
-    """)
-    settings = {"compatibility_level": "3.6", "queue_directory": "/var/spool/postfix-desk",
-                "data_directory": "/var/lib/postfix-desk", "mydestination": "localhost", "myhostname": "desk.example",
-                "home_mailbox": "Maildir/", "alias_maps": "", "maillog_file": "/var/log/postfix-desk.log",
-                "smtpd_tls_security_level": "encrypt", "smtpd_tls_cert_file": f"{POSTFIX}/server.pem",
-                "smtpd_tls_key_file": f"{POSTFIX}/server.key"}
-    bed.write(f"{POSTFIX}/main.cf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
-    bed.run("systemd-run", "--unit=desk-mail", "--service-type=forking", f"--property=ExecStop=postfix -c {POSTFIX} stop",
-            "postfix", "-c", POSTFIX, "start")
-    bed.wait("socat -u /dev/null TCP:127.0.0.1:2525")
+    postfix.start(bed)
     yield
-    bed.run("systemctl stop desk-mail; rm -rf /etc/postfix-desk /var/spool/postfix-desk /var/lib/postfix-desk", check=False)
+    postfix.stop(bed)
 
 
 MAIL_SETTINGS = f"""\
 [page]
 title = "Schöne Desktops"
-[mail]
-server = "localhost"
-port = 2525
-from = "desks@desk.example"
-ca_file = "{CA}"
-timeout = "20s"
-"""
+{postfix.SETTINGS}"""
 
 
 def sign_in_link(to):
@@ -263,10 +235,7 @@ def sent(bed, letter):
 
 def mailbox(bed, count):
     """Nina's mails, once there are so many."""
-    bed.wait(f"[ $(ls /home/nina/Maildir/new 2>/dev/null | wc -l) -ge {count} ]")
-    names = bed.run("ls -tr /home/nina/Maildir/new/*").stdout.split()
-    texts = [bed.run("cat", name).stdout for name in names]
-    return [email.message_from_string(text, policy=email.policy.default) for text in texts]
+    return postfix.mailbox(bed, "nina", count)
 
 
 @pytest.fixture
@@ -295,11 +264,11 @@ def test_a_letter_arrives_as_it_was_meant(bed, mail_server, empty_mailbox, confi
     (("port = 2525", "port = 2527"), "nina@localhost", "unavailable", "did not answer on port 2527 within 1 s"),
     (("[page]", 'public_url = "https://other.example"\n[page]'), "nina@localhost", "refuse", "public_url"),
     (("[mail]", '[mail]\nuser = "desks"\npassword_file = "/etc/no-such"'), "nina@localhost", "unavailable", "/etc/no-such"),
-    (("[mail]", f'[mail]\nuser = "desks"\npassword_file = "{POSTFIX}/password"'), "nina@localhost", "unavailable", "AUTH"),
+    (("[mail]", f'[mail]\nuser = "desks"\npassword_file = "{postfix.FOLDER}/password"'), "nina@localhost", "unavailable", "AUTH"),
     (("server =", "#server ="), "nina@localhost", "unavailable", "mail.server")],
     ids=["unknown", "untrusted", "down", "silent", "elsewhere", "no password", "no AUTH", "off"])
 def test_why_a_letter_is_not_sent_is_said(bed, mail_server, configured, change, to, result, sentence):
-    bed.run(f"umask 077; echo s3cret >{POSTFIX}/password")
+    bed.run(f"umask 077; echo s3cret >{postfix.FOLDER}/password")
     text = MAIL_SETTINGS.replace(*change) if change else MAIL_SETTINGS
     if "2527" in text:
         bed.run("systemd-run", "--collect", "--unit=desk-silent", "socat", "TCP-LISTEN:2527,fork,reuseaddr", "EXEC:sleep 60")
