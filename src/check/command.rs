@@ -133,7 +133,7 @@ mod tests {
 
     /// A folder with a program in it that is in nobody else's hands, and whose they are.
     fn place(name: &str) -> (PathBuf, PathBuf, u32) {
-        let folder = std::env::temp_dir().join(format!("qwd-command-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("qwd-command-{}-{name}", crate::random::label()));
         fs::create_dir(&folder).unwrap();
         let program = folder.join("check");
         fs::write(&program, "#!/bin/sh\n").unwrap();
