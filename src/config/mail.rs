@@ -29,13 +29,6 @@ pub(super) fn mail(raw: &raw::Mail, needed: bool) -> Result<Option<Mail>, Fault>
         let unused = !needed && warn_before_end.0 == 0;
         return if unused { Ok(None) } else { Err(("mail.server", text.to_owned())) };
     }
-    let common = raw::Server {
-        server: raw.server.clone(),
-        port: raw.port,
-        encryption: raw.encryption.clone(),
-        ca_file: raw.ca_file.clone(),
-        timeout: raw.timeout.clone(),
-    };
     let from =
         raw.from.parse().map_err(|_| fault("mail.from", "the sender's address, such as desktops@example.org"))?;
     // A server on this machine is usually there to take mails as they are.
@@ -48,7 +41,7 @@ pub(super) fn mail(raw: &raw::Mail, needed: bool) -> Result<Option<Mail>, Fault>
         return Err(fault("mail.domain", "a domain such as example.org"));
     }
     let domain = optional(&raw.domain).map(str::to_owned);
-    Ok(Some(Mail { server: server(MAIL_KEYS, &common, ports)?, account, from, domain, warn_before_end }))
+    Ok(Some(Mail { server: server(MAIL_KEYS, &raw.as_server(), ports)?, account, from, domain, warn_before_end }))
 }
 
 fn warn_before_end(text: &str) -> Result<Lifetime, Fault> {

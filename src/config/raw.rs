@@ -343,3 +343,21 @@ section! {
         metrics_clients: Vec<String> = Vec::new(),
     }
 }
+
+macro_rules! has_server {
+    ($($section:ty),+) => {
+        $(impl $section {
+            /// The part of it that every server has.
+            pub fn as_server(&self) -> Server {
+                Server {
+                    server: self.server.clone(),
+                    port: self.port,
+                    encryption: self.encryption.clone(),
+                    ca_file: self.ca_file.clone(),
+                    timeout: self.timeout.clone(),
+                }
+            }
+        })+
+    };
+}
+has_server!(Ldap, Mail);

@@ -230,13 +230,6 @@ fn time(key: &'static str, text: &str) -> Result<Duration, Fault> {
 }
 
 fn ldap(raw: &raw::Ldap) -> Result<Ldap, Fault> {
-    let common = raw::Server {
-        server: raw.server.clone(),
-        port: raw.port,
-        encryption: raw.encryption.clone(),
-        ca_file: raw.ca_file.clone(),
-        timeout: raw.timeout.clone(),
-    };
     if raw.bind_dn.is_empty() && raw.search_base.is_empty() {
         let text = "set this, or sign_in.ldap.search_base: without either nobody can be found";
         return Err(("sign_in.ldap.bind_dn", text.to_owned()));
@@ -250,7 +243,7 @@ fn ldap(raw: &raw::Ldap) -> Result<Ldap, Fault> {
     if !raw.search_dn.is_empty() {
         absolute("sign_in.ldap.search_password_file", &raw.search_password_file)?;
     }
-    Ok(Ldap { server: server(LDAP_KEYS, &common, LDAP)?, raw: raw.clone() })
+    Ok(Ldap { server: server(LDAP_KEYS, &raw.as_server(), LDAP)?, raw: raw.clone() })
 }
 
 fn email(raw: &raw::Email) -> Result<Email, Fault> {

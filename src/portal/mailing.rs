@@ -14,7 +14,6 @@ use crate::journal;
 use crate::mail::{self, Letter};
 use crate::model::{MailAddress, Secret, UserName, Word};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::PoisonError;
 
 /// The method's settings, where it is configured.
@@ -69,7 +68,7 @@ fn post(ask: &Ask<'_>, email: &Email, address: &MailAddress, client: Option<IpAd
         code: secret.expose().to_owned(),
         minutes: email.lifetime.0.div_ceil(60),
     };
-    let socket = ask.app.root.join(Path::new(crate::auth::MAIL_SOCKET).strip_prefix("/").unwrap_or(Path::new("")));
+    let socket = ask.app.socket(crate::auth::MAIL_SOCKET);
     let Err(problem) = mail::send_through(&socket, &letter, settings.server.timeout) else {
         log::info!("A link to sign in was sent to {address}, asked for from {}.", identity::named(client));
         return Ok(());

@@ -97,6 +97,11 @@ impl App {
             mails_of_clients: Mutex::default(),
         })
     }
+
+    /// Where a program that is asked listens, below the root that tests may move.
+    fn socket(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
 }
 
 /// Runs the program; the exit code says whether it ended as it should.

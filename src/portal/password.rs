@@ -11,7 +11,6 @@ use super::throttle::{Attempt, Counted};
 use crate::auth::{self, Answer, Check, CommandCheck, Password, Previous};
 use crate::config::{Method, Settings};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -89,7 +88,7 @@ fn question(ask: &Ask<'_>, method: Method, name: &str, password: &Password, said
         Method::Command => (auth::COMMAND_SOCKET, Some(settings.command_timeout)),
         Method::Email | Method::RemoteUser => return Answer::new(auth::Outcome::Pass, ""),
     };
-    let socket = ask.app.root.join(Path::new(socket).strip_prefix("/").unwrap_or(Path::new(socket)));
+    let socket = ask.app.socket(socket);
     let patience = limit.unwrap_or_default() + MARGIN;
     let (user, password) = (name.to_owned(), password.clone());
     match method {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser
+from screen import Api
 
 TREE = Path(__file__).resolve().parents[2]
 BED = TREE / "tests/bed/bed"
@@ -179,6 +180,29 @@ def session(bed):
     yield start
     if started:
         bed.ctl("stop", *started, check=False)
+
+
+@pytest.fixture
+def settings(bed):
+    """Puts settings in force for one test."""
+    def use(text):
+        bed.write("/etc/qemu-web-desktop/config.d/test.toml", text)
+    yield use
+    bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
+
+
+@pytest.fixture
+def alice(bed):
+    return Api(bed, "alice")
+
+
+@pytest.fixture
+def shown(bed, alice):
+    """A session of Alice's that runs."""
+    status, made = alice.create()
+    assert status == 201, made
+    yield made["id"]
+    bed.ctl("stop", made["id"], check=False)
 
 
 @pytest.fixture(scope="session")

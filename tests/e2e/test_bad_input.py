@@ -3,7 +3,6 @@
 import pytest
 
 from conftest import MACHINES, SETTINGS
-from screen import Api
 from test_units import gone
 
 IMAGES = "/var/lib/qemu-web-desktop/machines"
@@ -11,12 +10,11 @@ CONFIG = "/etc/qemu-web-desktop/config.d/test.toml"
 
 
 @pytest.fixture
-def alice(bed):
-    api = Api(bed, "alice")
-    status, made = api.create()
+def alice(bed, alice):
+    status, made = alice.create()
     assert status == 201
     bed.ctl("stop", made["id"])
-    return api
+    return alice
 
 
 @pytest.fixture

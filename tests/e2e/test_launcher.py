@@ -11,15 +11,6 @@ DEFAULTS = '[qemu]\naccel = "tcg"\n[session]\nstop_grace = "1s"\n'
 
 
 @pytest.fixture
-def settings(bed):
-    """Puts settings in force for one test."""
-    def use(text):
-        bed.write("/etc/qemu-web-desktop/config.d/test.toml", text)
-    yield use
-    bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
-
-
-@pytest.fixture
 def carol(bed):
     """A local account in the group of users."""
     bed.run("id carol >/dev/null 2>&1 || useradd -M -G qwd-users carol; id dave >/dev/null 2>&1 || useradd -M dave")

@@ -97,12 +97,10 @@ def people(bed):
 
 
 @pytest.fixture
-def settings(bed):
-    """Puts settings in force for one test, and leaves no session behind."""
-    def use(text):
-        bed.write("/etc/qemu-web-desktop/config.d/test.toml", text)
-    yield use
-    bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
+def nobody_left(bed, settings):
+    """Leaves no session behind."""
+    yield
+    settings(SETTINGS)
     kill = [["Kill", "(sas)s", [["root", []], s["id"]]] for s in bed.json("list")]
     bed.run("python3", "/usr/local/lib/bus_calls.py", input=json.dumps(kill))
     bed.wait("test -z \"$(ls /run/qemu-web-desktop/records/*.json 2>/dev/null)\"")
@@ -144,7 +142,7 @@ def start(bed, owner):
     return json.loads(bed.ctl("start", "menu.iso", "--owner", owner, "--no-wait", "--json").stdout)["id"]
 
 
-def test_every_method_by_everybody(bed, people, settings):
+def test_every_method_by_everybody(bed, people, settings, nobody_left):
     # Its guest does not listen to the power button, so that a session that is stopped is still there for the next.
     settings(SETTINGS.replace('stop_grace = "1s"', 'stop_grace = "60s"') + SIGN_IN + "[monitor]\npictures = true\n")
     owned = bed.json("start", "menu.iso", "--owner", "alice")["id"]
@@ -207,7 +205,7 @@ def listed(people, account, *options):
     return [s["owner"] for s in json.loads(people(account, "qwdctl", "list", "--json", *options).stdout)]
 
 
-def test_an_account_is_its_own_name_only_where_accounts_sign_in(bed, people, settings):
+def test_an_account_is_its_own_name_only_where_accounts_sign_in(bed, people, settings, nobody_left):
     settings(SETTINGS)
     assert started(people, "alice")["owner"] == "local:alice"
     # Of the group of administrators, which means nothing while accounts do not sign in.
@@ -237,7 +235,7 @@ machines = ["other.iso"]
 """
 
 
-def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, settings):
+def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, settings, nobody_left):
     settings(SETTINGS + LIMITS)
     erin = Api(bed, "erin")
     status, made = erin.create(memory="128M")
@@ -262,7 +260,7 @@ def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, setti
     assert bed.json("start", "menu.iso", "--owner", "erin", "--force", "--lifetime", "3h", "--no-wait")["owner"] == "erin"
 
 
-def test_limits_reach_local_accounts_by_their_name_and_their_groups(bed, people, settings):
+def test_limits_reach_local_accounts_by_their_name_and_their_groups(bed, people, settings, nobody_left):
     settings(SETTINGS + LIMITS)
     refused = people("dora", "qwdctl", "start", "menu.iso", check=False)
     assert refused.returncode == 3 and "limits.group.desktop-admins.sessions is 0" in refused.stderr

@@ -9,20 +9,6 @@ from conftest import tool
 from screen import DOWN, UP, Api, Refused, Screen, WebSocket
 
 
-@pytest.fixture
-def alice(bed):
-    return Api(bed, "alice")
-
-
-@pytest.fixture
-def shown(bed, alice):
-    """A session of Alice's that runs."""
-    status, made = alice.create()
-    assert status == 201, made
-    yield made["id"]
-    bed.ctl("stop", made["id"], check=False)
-
-
 def refusal(bed, **how):
     with pytest.raises(Refused) as refused:
         WebSocket(bed.origin, **how)

@@ -12,20 +12,6 @@ from screen import Api, Refused, Screen
 SHOTS = TREE / "target/screenshots"
 
 
-@pytest.fixture
-def alice(bed):
-    return Api(bed, "alice")
-
-
-@pytest.fixture
-def shown(bed, alice):
-    """A session of Alice's that runs."""
-    status, made = alice.create()
-    assert status == 201, made
-    yield made["id"]
-    bed.ctl("stop", made["id"], check=False)
-
-
 def until(look, seconds=30):
     """Waits for what other programs do; `look` gives something true once it is done."""
     end = time.monotonic() + seconds
