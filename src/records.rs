@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A right to obtain tickets, as it is kept: the secret only as its SHA-256.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -220,6 +221,11 @@ impl Store {
     /// All notices.
     pub fn notices(&self) -> Vec<(SessionId, Notice)> {
         ids(&self.ended).into_iter().filter_map(|id| self.notice(&id).map(|n| (id, n))).collect()
+    }
+
+    /// When the notices were last changed.
+    pub fn ended_changed(&self) -> Option<SystemTime> {
+        self.ended.metadata().and_then(|folder| folder.modified()).ok()
     }
 
     /// Forgets how a session ended.

@@ -18,8 +18,8 @@ pub trait Launcher {
     fn create(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
     /// The asker's sessions; with `all`, and as administrator, everybody's.
     fn list(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
-    /// The asker's sessions that have ended within the last day, the latest first.
-    fn recent(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
+    /// The same, and those that have ended within the last day, the latest first.
+    fn sessions(&self, asker: Asker, all: bool) -> zbus::Result<(Vec<Session>, Vec<Session>)>;
     /// One session, also one that ended a short while ago.
     fn get(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
     /// Waits until the session is no longer in `state`, at most so many seconds.

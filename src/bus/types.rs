@@ -29,7 +29,7 @@ pub struct NewSession {
 }
 
 /// A session as its owner may know it. The JSON API serves the same fields.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Session {
     /// Its id.
     pub id: String,

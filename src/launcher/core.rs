@@ -1,6 +1,7 @@
 //! What all parts of the launcher share.
 
 use super::caller::{Caller, Callers, Person};
+use super::ended::Ended;
 use super::idle::Idle;
 use super::screens::Tickets;
 use super::table::{Entry, Table, find, may_see, no_such};
@@ -31,6 +32,7 @@ pub(super) struct Core {
     pub tickets: Mutex<Tickets>,
     pub viewers: Viewers,
     pub facts: Mutex<HashMap<Identity, Facts>>,
+    ended: Ended,
     table: Mutex<Table>,
     changed: Condvar,
 }
@@ -52,6 +54,7 @@ impl Core {
             tickets: Mutex::default(),
             viewers: Viewers::default(),
             facts: Mutex::default(),
+            ended: Ended::default(),
             table: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -141,11 +144,9 @@ impl Core {
     }
 
     /// This person's sessions that have ended within the last day, the latest first.
-    pub(super) fn recent(&self, person: &Person, all: bool) -> Vec<Session> {
-        let mut notices = self.store.notices();
-        notices.retain(|(_, n)| (all && person.admin) || n.session.owner == person.name.as_str());
-        notices.sort_by_key(|(_, n)| std::cmp::Reverse(n.ended_at));
-        notices.into_iter().map(|(_, n)| n.session).collect()
+    pub(super) fn ended(&self, person: &Person, all: bool) -> Vec<Session> {
+        let ended = self.ended.sessions(&self.store);
+        ended.iter().filter(|s| (all && person.admin) || s.owner == person.name.as_str()).cloned().collect()
     }
 
     /// Waits while the session is in this state, and says how it is then.

@@ -15,6 +15,7 @@ mod catalogue;
 mod control;
 mod core;
 mod create;
+mod ended;
 mod figures;
 mod follow;
 mod idle;

@@ -54,13 +54,17 @@ impl Launcher {
         self.run(&header, move |core, caller| Ok(core.list(&core.person(caller, &asker)?, all))).await
     }
 
-    async fn recent(
+    async fn sessions(
         &self,
         asker: Asker,
         all: bool,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<Vec<Session>, Problem> {
-        self.run(&header, move |core, caller| Ok(core.recent(&core.person(caller, &asker)?, all))).await
+    ) -> Result<(Vec<Session>, Vec<Session>), Problem> {
+        self.run(&header, move |core, caller| {
+            let person = core.person(caller, &asker)?;
+            Ok((core.list(&person, all), core.ended(&person, all)))
+        })
+        .await
     }
 
     async fn get(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {

@@ -125,8 +125,8 @@ impl Fake {
         Ok(self.those(&asker, all, false))
     }
 
-    fn recent(&self, asker: Asker, all: bool) -> Result<Vec<Session>, Problem> {
-        Ok(self.those(&asker, all, true))
+    fn sessions(&self, asker: Asker, all: bool) -> Result<(Vec<Session>, Vec<Session>), Problem> {
+        Ok((self.those(&asker, all, false), self.those(&asker, all, true)))
     }
 
     fn get(&self, asker: Asker, id: &str) -> Result<Session, Problem> {

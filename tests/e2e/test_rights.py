@@ -38,7 +38,7 @@ SECRET = "A" * 43
 METHODS = {
     "Create": ("self", [["nothing.iso", 0, 0, 0, False]], "no_such_machine"),
     "List": ("self", [True], "ok"),
-    "Recent": ("self", [True], "ok"),
+    "Sessions": ("self", [True], "ok"),
     "Get": ("own", ["ID"], "ok"),
     "Wait": ("own", ["ID", "stopping", 0], "ok"),
     "Extend": ("own", ["ID", 60], "ok"),
@@ -160,9 +160,9 @@ def test_every_method_by_everybody(bed, people, settings, nobody_left):
             outcomes |= {(caller, n): o for n, o in attempt(people, caller, names, ids).items()}
     assert {key: o for key, o in outcomes.items() if o[0] != METHODS[key[1]][2]} == {}
     alices = {owned, *victims.values()}
-    for method, sessions in {"List": lambda r: r, "Front": lambda r: r[2]}.items():
+    for method, sessions in {"List": lambda r: r, "Sessions": lambda r: r[0], "Front": lambda r: r[2]}.items():
         seen = {c: {s[0] for s in sessions(outcomes[c, method][1])} for c in CALLERS if (c, method) in outcomes}
-        everybodys = alices | {foreign} if method == "List" else set()
+        everybodys = alices | {foreign} if method != "Front" else set()
         assert seen == {"other member": set(), "portal for other": set(), "portal for owner": alices,
                         "portal for administrator": everybodys, "owner as member": alices, "root": everybodys}
 

@@ -67,8 +67,7 @@ struct SessionsPage<'a> {
 pub fn sessions(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
     let (admin, all) = (ask.is_admin(), ask.query()?.text("all") == "1");
-    let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
-    let ended = ask.app.launcher.ask(|l| l.recent(asker.clone(), all))?;
+    let (sessions, ended) = ask.app.launcher.ask(|l| l.sessions(asker.clone(), all))?;
     let cards = |sessions: Vec<Session>| sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();
     let (sessions, ended) = (cards(sessions), cards(ended));
     page(200, &SessionsPage { frame: Frame::of(ask, "sessions"), sessions, ended, admin, all })
