@@ -1,8 +1,7 @@
 //! The launcher's methods, as a proxy for those who call it.
 
-use super::types::{
-    Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
-};
+use super::figures::{Figures, Usage};
+use super::types::{Asker, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Viewer};
 use zbus::zvariant::OwnedFd;
 
 /// Who may call what: root everything; the portal's user all but `Redeem`, `Report`, `Examine` and

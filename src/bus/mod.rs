@@ -5,10 +5,12 @@
 //! value is answered with our own error and not with a marshalling failure.
 
 mod errors;
+mod figures;
 mod launcher;
 mod types;
 
 pub use errors::problem_of;
+pub use figures::{Figures, Usage, seconds};
 pub use launcher::{LauncherProxy, LauncherProxyBlocking};
 pub use types::*;
 

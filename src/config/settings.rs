@@ -2,8 +2,9 @@
 
 use super::limits::{self, Limits};
 use super::mail::{self, Mail};
+use super::monitor::{self, Monitor};
 use super::raw::{self, Raw};
-use super::sign_in::{self, Method, Monitor, SignIn};
+use super::sign_in::{self, Method, SignIn};
 use crate::model::{Bytes, Lifetime, MachineName};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -181,7 +182,7 @@ impl TryFrom<&Raw> for Settings {
             download: download(&raw.download)?,
             page: page(&raw.page)?,
             mail: mail::mail(&raw.mail, sign_in.has(Method::Email))?,
-            monitor: sign_in::monitor(&raw.monitor)?,
+            monitor: monitor::monitor(&raw.monitor)?,
             sign_in,
         })
     }

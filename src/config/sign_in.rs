@@ -1,5 +1,5 @@
-//! The validated settings of signing in and of the monitor. Only what is switched on has
-//! to be complete: a server that no method names may stay empty.
+//! The validated settings of signing in. Only what is switched on has to be complete: a server that no
+//! method names may stay empty.
 
 use super::raw;
 use super::settings::{Fault, absolute, choice, fault, optional, parsed};
@@ -126,15 +126,6 @@ impl SignIn {
     pub fn has(&self, method: Method) -> bool {
         self.methods.contains(&method)
     }
-}
-
-/// What the monitor shows, and to whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Monitor {
-    /// Small pictures of all screens.
-    pub pictures: bool,
-    /// Networks, as address and length of the prefix, that may read the metrics.
-    pub metrics_clients: Vec<(IpAddr, u8)>,
 }
 
 /// The usual ports: of TLS from the first byte, and of everything else.
@@ -291,24 +282,6 @@ pub(super) fn reached(public_url: Option<String>, sign_in: &SignIn) -> Result<Op
         return Err(("public_url", text.to_owned()));
     }
     Ok(public_url)
-}
-
-pub(super) fn monitor(raw: &raw::Monitor) -> Result<Monitor, Fault> {
-    let network = |text: &String| {
-        network(text).ok_or_else(|| {
-            (("monitor.metrics_clients"), format!("\"{text}\" is no address such as 192.0.2.7 or 192.0.2.0/24"))
-        })
-    };
-    let metrics_clients = raw.metrics_clients.iter().map(network).collect::<Result<_, _>>()?;
-    Ok(Monitor { pictures: raw.pictures, metrics_clients })
-}
-
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
-    let address: IpAddr = address.parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Some(most), |l| l.parse().ok())?;
-    (length <= most).then_some((address, length))
 }
 
 #[cfg(test)]

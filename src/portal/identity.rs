@@ -93,7 +93,7 @@ pub fn typed(ask: &Ask<'_>, name: &str) -> Result<SignIn, Refusal> {
         return Err(Refusal::not_signed_in());
     }
     let name: UserName = name.parse().inspect_err(|_| {
-        refused(site::client(ask.request), name, "a name that the service does not take");
+        refused(ask, name, "a name that the service does not take");
     })?;
     Ok(SignIn::new(name, OPEN, ask.now))
 }
@@ -103,6 +103,7 @@ pub fn typed(ask: &Ask<'_>, name: &str) -> Result<SignIn, Refusal> {
 pub fn enter(ask: &Ask<'_>, sign_in: SignIn) -> Result<Person, Refusal> {
     leave(ask);
     let cookie = ask.app.sign_ins.add(&sign_in, ask.now)?;
+    ask.app.counters.accepted();
     log::info!("{} signed in from {} ({}).", sign_in.name, named(site::client(ask.request)), sign_in.method);
     Ok(Person { sign_in, cookie: Some(cookie) })
 }
@@ -124,8 +125,9 @@ pub fn sign_out(ask: &Ask<'_>) {
 
 /// The line in the journal for a sign-in that failed; fail2ban reads it. The address comes first and
 /// what was typed is quoted, so that nobody can write another address there.
-pub fn refused(client: Option<IpAddr>, name: &str, reason: &str) {
-    log::warn!(MESSAGE_ID = journal::id::LOGIN_FAILED; "{}", line(client, name, reason));
+pub fn refused(ask: &Ask<'_>, name: &str, reason: &str) {
+    ask.app.counters.refused();
+    log::warn!(MESSAGE_ID = journal::id::LOGIN_FAILED; "{}", line(site::client(ask.request), name, reason));
 }
 
 fn line(client: Option<IpAddr>, name: &str, reason: &str) -> String {

@@ -40,7 +40,7 @@ pub fn send(ask: &Ask<'_>, typed: &str) -> Result<(), Refusal> {
     match may_have(ask, email, &address) {
         Ok(()) => post(ask, email, &address, client),
         Err(why) => {
-            identity::refused(client, address.as_str(), why);
+            identity::refused(ask, address.as_str(), why);
             Ok(())
         }
     }
@@ -91,7 +91,7 @@ pub fn redeem(ask: &Ask<'_>, code: &str) -> Result<Person, Refusal> {
     // The domain may have been taken from the list since the mail was sent.
     let name = address.filter(|address| allowed(email, address)).and_then(|a| a.as_str().parse::<UserName>().ok());
     let Some(name) = name else {
-        identity::refused(site::client(ask.request), "", "email: no link, or one that is used up or over");
+        identity::refused(ask, "", "email: no link, or one that is used up or over");
         let sentence = "This link is not good any more: each is good once and for a while. Ask for a new one on the \
                         first page.";
         return Err(Refusal::new(403, "bad_ticket", sentence));

@@ -13,6 +13,7 @@ pub mod api;
 pub mod ask;
 pub mod chain;
 pub mod cookie;
+pub mod counters;
 pub mod form;
 pub mod http;
 pub mod identity;
@@ -21,8 +22,10 @@ pub mod launcher;
 pub mod live;
 pub mod mail_links;
 pub mod mailing;
+pub mod metrics;
 pub mod pages;
 pub mod password;
+pub mod pictures;
 pub mod places;
 pub mod qr;
 pub mod quota;
@@ -41,15 +44,20 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod throttle;
+pub mod thumbnail;
+pub mod watch;
 
 pub use routes::ROUTES;
 
 use crate::bus::{Asker, NewSession, Session};
 use crate::journal;
+use crate::policy::Readings;
 use ask::Ask;
 use cookie::Cookie;
+use counters::Counters;
 use identity::Person;
 use mail_links::MailLinks;
+use pictures::Pictures;
 use places::Places;
 use quota::Hourly;
 use refusal::Refusal;
@@ -76,6 +84,10 @@ pub struct App {
     mail_links: MailLinks,
     mails_of_addresses: Mutex<Hourly>,
     mails_of_clients: Mutex<Hourly>,
+    counters: Counters,
+    /// For the monitor: what sessions used when it was last looked at, and how they looked.
+    readings: Mutex<Readings>,
+    pictures: Pictures,
 }
 
 impl App {
@@ -95,6 +107,9 @@ impl App {
             mail_links: MailLinks::open(&state.join("mail-links"))?,
             mails_of_addresses: Mutex::default(),
             mails_of_clients: Mutex::default(),
+            counters: Counters::default(),
+            readings: Mutex::default(),
+            pictures: Pictures::default(),
         })
     }
 
@@ -154,7 +169,9 @@ fn start(ask: &Ask<'_>, typed: Option<SignIn>, wanted: NewSession) -> Result<Sta
         Some(sign_in) => Asker { name: sign_in.name.to_string(), ..Asker::default() },
         None => ask.asker()?,
     };
-    let session = ask.app.launcher.change(|l| l.create(asker.clone(), wanted.clone()))?;
+    let session = ask.app.launcher.change(|l| l.create(asker.clone(), wanted.clone())).map_err(Refusal::from);
+    ask.app.counters.creation(&session);
+    let session = session?;
     asked(&asker, &session, "asked for it");
     let set_cookie = match typed {
         Some(sign_in) => cookies(ask, &identity::enter(ask, sign_in)?, None),

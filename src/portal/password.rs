@@ -50,7 +50,7 @@ pub fn check(ask: &Ask<'_>, name: &str, password: &Password) -> Result<SignIn, R
     if let Some(Accepted { method, name, groups }) = checked.accepted {
         return Ok(SignIn::new(name, method.as_str(), ask.now).of(groups));
     }
-    refused(client, name, &reasons(&checked));
+    refused(ask, name, &reasons(&checked));
     Err(refusal(&checked))
 }
 

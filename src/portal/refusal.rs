@@ -72,6 +72,14 @@ impl Refusal {
         self.retry_after.iter().fold(reply, |reply, seconds| reply.with("Retry-After", seconds.to_string()))
     }
 
+    /// Signed in, but no administrator.
+    pub fn not_for_others() -> Self {
+        let sentence = "This is for administrators of the service: those whom [sign_in] of \
+                        /etc/qemu-web-desktop/config.toml names, once people sign in there. Root on the server has \
+                        'qwdctl monitor'.";
+        Self::new(403, "not_allowed", sentence)
+    }
+
     /// The body is larger than any form of ours.
     pub fn too_large() -> Self {
         Self::new(413, "too_large", "The request is larger than 64 kB, which is more than any form here needs.")

@@ -8,7 +8,7 @@ use super::http::{BASE, Method, Reply, Request};
 use super::identity::{self, Person};
 use super::refusal::Refusal;
 use super::routes::ROUTES;
-use super::site::Site;
+use super::site::{self, Site};
 use super::{api, pages};
 use crate::config::Settings;
 
@@ -21,6 +21,10 @@ pub enum Who {
     Visitor,
     /// Somebody who is signed in.
     SignedIn,
+    /// An administrator who is signed in.
+    Administrator,
+    /// Programs that read the metrics: on this machine, or where the configuration says.
+    Reader,
 }
 
 /// What keeps other sites from using a route through somebody's browser.
@@ -54,6 +58,12 @@ pub struct Route {
 
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
+    let reply = answered(app, request, now);
+    app.counters.answered(reply.status);
+    reply
+}
+
+fn answered(app: &App, request: &Request, now: u64) -> Reply {
     let Some(loaded) = app.live.current() else {
         let refusal = Refusal::new(
             503,
@@ -68,6 +78,7 @@ pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
 
 /// Answers a request that could not even be read.
 pub fn refuse(app: &App, request: &Request, refusal: &Refusal) -> Reply {
+    app.counters.answered(refusal.status);
     refused(app.live.current().as_ref().map(|l| &l.settings), request, refusal)
 }
 
@@ -94,7 +105,8 @@ fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
     let known = match route.who {
         Who::Anyone => true,
         Who::Visitor => ask.person.is_some() || identity::is_open(ask.settings),
-        Who::SignedIn => ask.person.is_some(),
+        Who::SignedIn | Who::Administrator => ask.person.is_some(),
+        Who::Reader => return reader(route, ask),
     };
     if !known {
         // A page asks for the name and comes back; only a session's page is worth coming back to.
@@ -104,7 +116,20 @@ fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
         let api = ask.request.is_api();
         return Err(if api { Refusal::not_signed_in_script() } else { Refusal::not_signed_in() });
     }
+    if route.who == Who::Administrator && !ask.is_admin() {
+        return Err(Refusal::not_for_others());
+    }
     ask.check_guard(route.guard)?;
+    (route.handler)(ask)
+}
+
+/// Where the client is decides, and not who it is: programs do not sign in.
+fn reader(route: &Route, ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    if !site::client(ask.request).is_some_and(|client| ask.settings.monitor.is_reader(client)) {
+        let sentence = "The metrics are for programs on this machine, and for those that the administrator lists as \
+                        'metrics_clients' in [monitor] of /etc/qemu-web-desktop/config.toml.";
+        return Err(Refusal::new(403, "not_allowed", sentence));
+    }
     (route.handler)(ask)
 }
 

@@ -2,9 +2,9 @@
 
 use super::http::Method::{Delete, Get, Post};
 use super::router::Guard::{Form, Json, Reading};
-use super::router::Who::{Anyone, SignedIn, Visitor};
+use super::router::Who::{Administrator, Anyone, Reader, SignedIn, Visitor};
 use super::router::{Guard, Handler, Route, Who};
-use super::{api, pages};
+use super::{api, metrics, pages};
 
 const fn route(method: super::http::Method, path: &'static str, who: Who, guard: Guard, handler: Handler) -> Route {
     Route { method, path, who, guard, handler }
@@ -35,6 +35,11 @@ pub const ROUTES: &[Route] = &[
     route(Get, "/sessions/{id}/shares", SignedIn, Reading, pages::session),
     route(Post, "/sessions/{id}/shares", SignedIn, Form, pages::share),
     route(Post, "/sessions/{id}/shares/{share}/revoke", SignedIn, Form, pages::revoke),
+    route(Get, "/monitor", Administrator, Reading, pages::monitor),
+    route(Get, "/monitor/stop", Administrator, Reading, pages::monitor),
+    route(Post, "/monitor/stop", Administrator, Form, pages::stop_all),
+    route(Get, "/monitor/{id}/picture", Administrator, Reading, pages::picture),
+    route(Get, "/metrics", Reader, Reading, metrics::metrics),
     route(Get, "/api/v1/sign-in", SignedIn, Reading, api::who),
     route(Post, "/api/v1/sign-in", Anyone, Json, api::sign_in),
     route(Delete, "/api/v1/sign-in", SignedIn, Json, api::sign_out),
@@ -51,5 +56,6 @@ pub const ROUTES: &[Route] = &[
     route(Post, "/api/v1/join", Anyone, Json, api::join),
     route(Post, "/api/v1/look", Anyone, Json, api::look),
     route(Get, "/api/v1/machines", Visitor, Reading, api::machines),
+    route(Get, "/api/v1/monitor", Administrator, Reading, api::monitor),
     route(Get, "/api/v1/status", Visitor, Reading, api::status),
 ];

@@ -3,7 +3,7 @@
 
 use super::App;
 use super::launcher::Launcher;
-use crate::bus::{Asker, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Viewer};
+use crate::bus::{Asker, Figures, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer};
 use crate::model::{Problem, Word};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,9 @@ pub(super) struct World {
     pub(super) offer: Offer,
     /// The administrators, by name.
     pub(super) admins: Vec<String>,
+    /// How often the monitor was looked at, and pictures were taken.
+    pub(super) readings: u64,
+    pub(super) pictures: u32,
 }
 
 impl World {
@@ -200,6 +203,50 @@ impl Fake {
         let sessions = self.those(&asker, false, false);
         let world = self.0.lock().unwrap();
         Ok((world.offer.clone(), world.machines.clone(), sessions))
+    }
+
+    fn monitor(&self, asker: Asker) -> Result<(Status, Vec<Usage>), Problem> {
+        let mut world = self.0.lock().unwrap();
+        if !world.is_admin(&asker) {
+            return Err(Problem::new(Word::NotAllowed, "Only an administrator may see that."));
+        }
+        // Each reading is two seconds after the one before, in which half a CPU was busy.
+        world.readings += 1;
+        let usage = |session: &Session| Usage {
+            session: session.clone(),
+            read_at_microseconds: world.readings * 2_000_000,
+            cpu_microseconds: world.readings * 1_000_000,
+            memory_used: 200 << 20,
+            memory_limit: 1 << 30,
+            tasks: 5,
+            viewers: 2,
+        };
+        let usages = world.sessions.iter().map(usage).collect();
+        Ok((Status { sessions_max: 10, accel: "kvm".into(), load: 0.25, ..Status::default() }, usages))
+    }
+
+    fn picture(&self, asker: Asker, id: &str) -> Result<zbus::zvariant::OwnedFd, Problem> {
+        self.find(&asker, id)?;
+        let mut world = self.0.lock().unwrap();
+        world.pictures += 1;
+        let path = std::env::temp_dir().join(format!("qwd-picture-{}-{}", std::process::id(), world.pictures));
+        std::fs::write(&path, [b"P6\n2 1\n255\n".as_slice(), &[9; 6]].concat()).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        Ok(std::os::fd::OwnedFd::from(file).into())
+    }
+
+    fn figures(&self) -> Result<Figures, Problem> {
+        Ok(Figures { running: 7, ..Figures::default() })
+    }
+
+    fn stop_all(&self, asker: Asker) -> Result<u32, Problem> {
+        let mut world = self.0.lock().unwrap();
+        if !world.is_admin(&asker) {
+            return Err(Problem::new(Word::NotAllowed, "Only an administrator may do that."));
+        }
+        world.sessions.iter_mut().for_each(|s| s.state = "stopping".into());
+        Ok(world.sessions.len() as u32)
     }
 
     fn machines(&self, _asker: Asker) -> Result<Vec<Machine>, Problem> {

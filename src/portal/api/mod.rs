@@ -1,10 +1,12 @@
 //! The JSON API below `api/v1`: the same calls as the pages make, for scripts.
 
 pub mod input;
+pub mod monitor;
 pub mod person;
 pub mod sessions;
 pub mod shares;
 
+pub use monitor::monitor;
 pub use person::{sign_in, sign_out, who};
 pub use sessions::{create, extend, get, list, machines, status, stop};
 pub use shares::{join, look, revoke, share, shares, ticket, viewers};

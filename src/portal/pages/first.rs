@@ -150,22 +150,10 @@ fn items(machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
         machines.iter().position(|m| usable(m) && m.name == wanted).or_else(|| machines.iter().position(usable));
     let item = |(at, machine): (usize, Machine)| {
         let megabytes = machine.image_bytes.div_ceil(1 << 20) << 20;
-        let size = if megabytes == 0 { String::new() } else { rounded(megabytes) };
+        let size = if megabytes == 0 { String::new() } else { show::about(megabytes) };
         Item { size, chosen: Some(at) == chosen, machine }
     };
     machines.into_iter().enumerate().map(item).collect()
-}
-
-/// The size of an image to two figures or so: nobody compares its bytes.
-fn rounded(bytes: u64) -> String {
-    let gigabytes = bytes >> 30;
-    if gigabytes >= 10 {
-        return show::bytes(gigabytes << 30);
-    }
-    if gigabytes >= 1 {
-        return format!("{gigabytes}.{} GB", ((bytes - (gigabytes << 30)) * 10) >> 30);
-    }
-    show::bytes(bytes)
 }
 
 fn paragraphs(text: &str) -> Vec<&str> {
@@ -189,12 +177,5 @@ mod tests {
         assert_eq!(chosen("c").unwrap(), "c");
         assert_eq!(chosen("a").unwrap(), "b");
         assert_eq!(chosen("").unwrap(), "b");
-    }
-
-    #[test]
-    fn image_sizes_are_rounded() {
-        for (size, text) in [(5 << 20, "5 MB"), (3 << 29, "1.5 GB"), ((40 << 30) + 7, "40 GB")] {
-            assert_eq!(rounded(size), text);
-        }
     }
 }

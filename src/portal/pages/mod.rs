@@ -3,6 +3,7 @@
 pub mod create;
 pub mod enter;
 pub mod first;
+pub mod monitor;
 pub mod person;
 pub mod screen;
 pub mod session;
@@ -14,6 +15,7 @@ mod values;
 pub use create::create;
 pub use enter::{ask_for_link, enter, enter_post};
 pub use first::first;
+pub use monitor::{monitor, picture, stop_all};
 pub use person::{sign_in, sign_in_post, sign_out};
 pub use screen::{join, screen};
 pub use session::{extend, kill, session, stop};
@@ -34,6 +36,8 @@ struct Frame<'a> {
     texts: &'a raw::Page,
     /// Who is signed in; empty: nobody.
     person: &'a str,
+    /// Whether that is an administrator.
+    admin: bool,
     /// For the sign-out button.
     csrf: String,
     /// The page that the navigation marks as the present one.
@@ -44,11 +48,19 @@ impl<'a> Frame<'a> {
     fn of(ask: &'a Ask<'_>, here: &'static str) -> Self {
         let person = ask.person.as_ref().map_or("", |p| p.sign_in.name.as_str());
         let csrf = if person.is_empty() { String::new() } else { ask.csrf() };
-        Self { person, csrf, ..Self::plain(&ask.settings.page.texts, here) }
+        Self { person, csrf, admin: ask.is_admin(), ..Self::plain(&ask.settings.page.texts, here) }
     }
 
     fn plain(texts: &'a raw::Page, here: &'static str) -> Self {
-        Self { base: BASE, version: env!("CARGO_PKG_VERSION"), texts, person: "", csrf: String::new(), here }
+        Self {
+            base: BASE,
+            version: env!("CARGO_PKG_VERSION"),
+            texts,
+            person: "",
+            admin: false,
+            csrf: String::new(),
+            here,
+        }
     }
 }
 

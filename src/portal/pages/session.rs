@@ -59,7 +59,7 @@ pub fn stop(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let session = ask.app.launcher.change(|l| l.stop(asker.clone(), id.as_str()))?;
     asked(&asker, &session, "asked to stop it");
-    Ok(Reply::see_other(&format!("/sessions/{id}")))
+    Ok(Reply::see_other(&back(ask, &session)))
 }
 
 /// POST sessions/ID/kill: for a machine that does not shut down when it is asked.
@@ -67,7 +67,15 @@ pub fn kill(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let session = ask.app.launcher.change(|l| l.kill(asker.clone(), id.as_str()))?;
     asked(&asker, &session, "asked to switch it off");
-    Ok(Reply::see_other(&format!("/sessions/{id}")))
+    Ok(Reply::see_other(&back(ask, &session)))
+}
+
+/// Where the form came from: the monitor, or the session's own page.
+fn back(ask: &Ask<'_>, session: &Session) -> String {
+    match ask.form.text("back") {
+        "monitor" => "/monitor".to_owned(),
+        _ => format!("/sessions/{}", session.id),
+    }
 }
 
 /// POST sessions/ID/extend

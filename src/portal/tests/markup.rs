@@ -50,6 +50,7 @@ fn pages() -> Vec<(String, String)> {
         pages.push((path.to_owned(), text(&alice.get(path))));
         pages.push((format!("{path}, by nobody"), text(&Browser::new(&bench).get(path))));
     }
+    pages.push(("the monitor".to_owned(), monitor(&bench)));
     for methods in ["['pam']", "['imap', 'email']", "['remote_user']"] {
         let bench = Bench::new();
         let rest = "[sign_in.imap]\nserver = 'mail.example.org'\n[sign_in.email]\nallowed_domains = ['example.org']\n\
@@ -71,6 +72,12 @@ fn pages() -> Vec<(String, String)> {
     let fields = [("csrf", csrf.as_str()), ("machine", "slax.iso"), ("terms", "on")];
     pages.push(("a refused form".to_owned(), text(&alice.post("/sessions", &fields))));
     pages
+}
+
+/// With pictures, and sessions in every state.
+fn monitor(bench: &Bench) -> String {
+    bench.root.write("etc/qemu-web-desktop/config.d/pictures.toml", "[monitor]\npictures = true\n");
+    text(&Browser::by_password(bench, "boss").get("/monitor"))
 }
 
 /// The tags of a page with their attributes, as they stand between `<` and `>`.

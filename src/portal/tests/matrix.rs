@@ -35,7 +35,7 @@ fn with_alices_session() -> Bench {
 #[test]
 fn nobody_gets_at_what_needs_a_person() {
     let bench = with_alices_session();
-    for route in ROUTES.iter().filter(|r| r.who == Who::SignedIn) {
+    for route in ROUTES.iter().filter(|r| matches!(r.who, Who::SignedIn | Who::Administrator)) {
         let mut nobody = Browser::new(&bench);
         let csrf = nobody.csrf("/");
         assert_eq!(request(&mut nobody, route, &csrf), 401, "{:?} {}", route.method, route.path);
@@ -48,19 +48,35 @@ fn another_person_does_not_learn_that_a_session_exists() {
     for route in ROUTES.iter().filter(|r| r.path.contains("{id}")) {
         let mut bob = Browser::of(&bench, "bob");
         let csrf = bob.csrf("/");
-        assert_eq!(request(&mut bob, route, &csrf), 404, "{:?} {}", route.method, route.path);
+        let status = if route.who == Who::Administrator { 403 } else { 404 };
+        assert_eq!(request(&mut bob, route, &csrf), status, "{:?} {}", route.method, route.path);
     }
     assert_eq!(bench.world.lock().unwrap().sessions[0].state, "running");
 }
 
 #[test]
 fn the_owner_gets_in_everywhere() {
-    for route in ROUTES.iter().filter(|r| r.path.contains("{id}")) {
+    for route in ROUTES.iter().filter(|r| r.path.contains("{id}") && r.who != Who::Administrator) {
         let bench = with_alices_session();
         let mut alice = Browser::of(&bench, "alice");
         let csrf = alice.csrf("/");
         let status = request(&mut alice, route, &csrf);
         assert!((200..400).contains(&status), "{:?} {}: {status}", route.method, route.path);
+    }
+}
+
+#[test]
+fn what_is_for_administrators_is_for_nobody_else() {
+    for route in ROUTES.iter().filter(|r| r.who == Who::Administrator) {
+        for (name, expected) in [("alice", [403; 3]), ("boss", [200, 303, 403])] {
+            let bench = with_alices_session();
+            let mut browser = Browser::by_password(&bench, name);
+            let csrf = browser.csrf("/");
+            let status = request(&mut browser, route, &csrf);
+            assert!(expected.contains(&status), "{name}: {:?} {}: {status}", route.method, route.path);
+            // Pictures are off by default, for administrators as well.
+            assert_eq!(status == 403, name == "alice" || route.path.ends_with("picture"), "{name} {}", route.path);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod bus;
 mod mail;
 mod markup;
 mod matrix;
+mod monitor;
 mod offers;
 mod pages;
 mod remote;
@@ -13,6 +14,7 @@ mod sign_in;
 
 use super::http::{BASE, Method, Reply, Request};
 use super::router;
+use super::signins::SignIn;
 use super::testing::Bench;
 use std::collections::BTreeMap;
 
@@ -39,6 +41,19 @@ impl<'a> Browser<'a> {
         let csrf = browser.csrf("/sessions");
         let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", name)]);
         assert_eq!(reply.status, 303);
+        browser
+    }
+
+    /// Signed in under this name by a password, where `boss` is the administrator.
+    pub(super) fn by_password(bench: &'a Bench, name: &str) -> Self {
+        bench
+            .root
+            .write("etc/qemu-web-desktop/config.d/admins.toml", "[sign_in]\nmethods = ['pam']\nadmins = ['boss']\n");
+        bench.world.lock().unwrap().admins = vec!["boss".into()];
+        let sign_in = SignIn::new(name.parse().unwrap(), "pam", NOW);
+        let cookie = bench.app.sign_ins.add(&sign_in, NOW).unwrap();
+        let mut browser = Self::new(bench);
+        browser.cookies.insert("qwd".into(), cookie.expose().to_owned());
         browser
     }
 
