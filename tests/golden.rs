@@ -2,10 +2,10 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out now; read the difference.
 
-use qwd::config::Video;
+use qwd::config::{Catalogue, Settings};
 use qwd::images::Format;
 use qwd::model::{Bytes, Lifetime};
-use qwd::qemu::{Accel, Disk, Plan, argv};
+use qwd::qemu::{Accel, Disk, Hardware, Plan, argv};
 use qwd::unit::{self, Properties, SessionPlan};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,21 @@ fn check(name: &str, text: &str) {
     assert!(held == text, "{name} differs from what is held; it is now:\n{text}");
 }
 
+/// What a section of machines.conf with these keys makes of the defaults.
+fn hardware(keys: &str) -> Hardware {
+    let catalogue = Catalogue::parse(&format!("[m.img]\n{keys}\n"));
+    assert_eq!(catalogue.faults, []);
+    Hardware::of(&catalogue.machines[0].hardware, &Settings::default().qemu).unwrap()
+}
+
 fn iso_under_tcg() -> Plan {
     Plan {
         id: "abcdefghij".parse().unwrap(),
         machine: "grub.iso".parse().unwrap(),
-        program: "qemu-system-x86_64".into(),
+        hardware: hardware(""),
         accel: Accel::Tcg(Bytes(128 << 20)),
         cpus: 1,
         memory: Bytes(1 << 30),
-        video: Video::Std,
         disk: Disk::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
         overlay: "/var/tmp/disk.qcow2".into(),
         network: false,
@@ -40,7 +46,7 @@ fn desktop_under_kvm() -> Plan {
         accel: Accel::Kvm,
         cpus: 4,
         memory: Bytes(4 << 30),
-        video: Video::Virtio,
+        hardware: hardware("video=virtio"),
         disk: Disk::Image { path: "/srv/Debian 12, \"x\".qcow2".into(), format: Format::Qcow2 },
         network: true,
         ..iso_under_tcg()
@@ -58,6 +64,8 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
         overhead: Bytes(256 << 20),
         cpu_quota: 100,
         accel: plan.accel,
+        hardware: plan.hardware.clone(),
+        variables: plan.hardware.firmware_files().map(|_| Bytes(540_672)),
         disk: plan.disk.clone(),
         disk_size: Bytes(10 << 30),
         outside,
@@ -86,6 +94,64 @@ fn arguments_of_a_desktop_under_kvm() {
     check("argv-qcow2-kvm.txt", &(argv(&desktop_under_kvm()).join("\n") + "\n"));
 }
 
+fn with(keys: &str, plan: Plan) -> Plan {
+    Plan { hardware: hardware(keys), ..plan }
+}
+
+fn windows() -> Plan {
+    with("os=windows\nfirmware=uefi-secure\ntpm=yes", desktop_under_kvm())
+}
+
+fn arm() -> Plan {
+    with("architecture=aarch64", iso_under_tcg())
+}
+
+#[test]
+fn arguments_for_windows() {
+    check("argv-windows-kvm.txt", &(argv(&windows()).join("\n") + "\n"));
+    check("argv-windows-tcg.txt", &(argv(&with("os=windows", iso_under_tcg())).join("\n") + "\n"));
+}
+
+#[test]
+fn arguments_of_another_architecture() {
+    check("argv-aarch64-tcg.txt", &(argv(&arm()).join("\n") + "\n"));
+}
+
+/// Of each choice only what differs from an ordinary machine.
+#[test]
+fn arguments_of_every_choice() {
+    let mut text = String::new();
+    for (keys, plan) in [
+        ("firmware=uefi", desktop_under_kvm()),
+        ("tpm=yes", desktop_under_kvm()),
+        ("video=qxl", desktop_under_kvm()),
+        ("video=vmware", desktop_under_kvm()),
+        ("video=std\narchitecture=aarch64", arm()),
+        ("disk=sata", iso_under_tcg()),
+        ("disk=scsi", iso_under_tcg()),
+        ("disk=virtio", iso_under_tcg()),
+        ("disk=nvme", iso_under_tcg()),
+        ("disk=sata\nfirmware=uefi-secure", iso_under_tcg()),
+        ("disk=virtio\nfirmware=uefi-secure", iso_under_tcg()),
+        ("network_card=e1000", desktop_under_kvm()),
+        ("clock=localtime", desktop_under_kvm()),
+        ("balloon=no", desktop_under_kvm()),
+        ("qemu_exec=/opt/qemu/bin/qemu-system-x86_64", desktop_under_kvm()),
+    ] {
+        let usual = argv(&with("", plan.clone()));
+        writeln!(text, "{}", keys.replace('\n', " ")).unwrap();
+        let chosen = argv(&with(keys, plan));
+        chosen.iter().filter(|line| !usual.contains(line)).for_each(|line| writeln!(text, "    + {line}").unwrap());
+        usual.iter().filter(|line| !chosen.contains(line)).for_each(|line| writeln!(text, "    - {line}").unwrap());
+    }
+    check("argv-choices.txt", &text);
+}
+
+#[test]
+fn unit_of_windows_with_firmware_and_tpm() {
+    check("unit-windows-kvm.txt", &lines(&unit::session(&unit_of(&windows(), None))));
+}
+
 #[test]
 fn unit_of_an_iso_without_a_network() {
     check("unit-iso-tcg.txt", &lines(&unit::session(&unit_of(&iso_under_tcg(), None))));
@@ -103,7 +169,7 @@ fn units_of_the_timer_and_the_helpers() {
     check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));
     check("unit-examine.txt", &lines(&unit::examination(Path::new("/var/lib/qemu-web-desktop/machines/grub.iso"))));
     check("unit-unpack.txt", &lines(&unit::unpacking(256 << 30, 40 << 30)));
-    check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64")));
+    check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64", "pc")));
 }
 
 #[test]

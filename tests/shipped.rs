@@ -2,6 +2,7 @@
 
 use qwd::config::raw::Limits;
 use qwd::config::{Catalogue, Raw, Settings, flatten, free_keys, known_keys};
+use qwd::qemu::Hardware;
 
 const CONFIG: &str = include_str!("../etc/config.toml");
 const MACHINES: &str = include_str!("../etc/machines.conf");
@@ -54,12 +55,22 @@ fn config_toml_explains_every_setting_and_changes_none() {
 
 #[test]
 fn the_examples_of_machines_conf_can_be_switched_on() {
-    assert_eq!(Catalogue::parse(MACHINES).unwrap(), Catalogue::default());
-    let examples = Catalogue::parse(&switched_on(MACHINES, ';')).unwrap().machines;
-    assert!(examples.len() >= 5);
-    for example in examples {
-        let url = example.url.unwrap();
-        assert!(qwd::images::fetch::Source::parse(&url).is_ok(), "{url}");
+    assert_eq!(Catalogue::parse(MACHINES), Catalogue::default());
+    let examples = Catalogue::parse(&switched_on(MACHINES, ';'));
+    assert_eq!(examples.faults, []);
+    assert!(examples.machines.len() >= 5);
+    for example in examples.machines {
+        assert!(example.url.is_none_or(|url| qwd::images::fetch::Source::parse(&url).is_ok()), "{}", example.name);
         assert!(example.description.is_some(), "{}", example.name);
+        let hardware = Hardware::of(&example.hardware, &Settings::default().qemu);
+        assert!(hardware.is_ok(), "{}: {hardware:?}", example.name);
+    }
+}
+
+#[test]
+fn the_manual_page_has_every_key_of_a_machine() {
+    const PAGE: &str = include_str!("../man/qemu-web-desktop-machines.5");
+    for key in Catalogue::keys() {
+        assert!(PAGE.contains(&format!("\n.BI {key}= ")), "{key}= is not explained");
     }
 }

@@ -59,8 +59,8 @@ pub struct Session {
     pub notes: Vec<String>,
 }
 
-/// A machine of the catalogue.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
+/// A machine of the catalogue. Amounts are zero where its section says nothing.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Machine {
     /// Its name.
     pub name: String,
@@ -68,8 +68,28 @@ pub struct Machine {
     pub description: String,
     /// Empty if it can be started; else the sentence why not.
     pub problem: String,
+    /// Why it does not fit what the one who asks can have now, as a sentence; else empty.
+    pub unfit: String,
     /// Size of the image file in bytes; zero if there is none.
     pub image_bytes: u64,
+    /// A picture, as a path on the web server.
+    pub icon: String,
+    /// Virtual CPUs where nothing else is asked for.
+    pub cpus: u32,
+    /// The fewest it takes.
+    pub cpus_min: u32,
+    /// The most it takes.
+    pub cpus_max: u32,
+    /// Guest memory where nothing else is asked for, in bytes.
+    pub memory_bytes: u64,
+    /// The least it takes, in bytes.
+    pub memory_min: u64,
+    /// The most it takes, in bytes.
+    pub memory_max: u64,
+    /// Lifetime where nothing else is asked for, in seconds.
+    pub lifetime_seconds: u64,
+    /// The kind of processor: `x86_64` or `aarch64`.
+    pub architecture: String,
 }
 
 /// What a new link is to allow.

@@ -1,114 +1,131 @@
 //! `machines.conf`: the catalogue, in the format it has always had.
 //!
-//! An INI file: `[name.ext]` begins a machine, `url=` says where its image comes from,
-//! `description=` what people see; `sha256=` guards the download. `;` and `#` begin a comment.
+//! An INI file: `[name.ext]` begins a machine, `key=value` says something about it, `;` and `#` begin a
+//! comment. A section with a mistake in it is not offered, and the others are; each mistake is told with
+//! its line.
 
 use super::ConfigError;
-use super::nearest::nearest;
+use super::machine::MachineEntry;
 use crate::model::MachineName;
 use std::path::Path;
 
-const KEYS: [&str; 3] = ["url", "description", "sha256"];
-
-/// One section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineEntry {
-    /// The section's name.
-    pub name: MachineName,
-    /// Where the image is fetched from; none: an administrator puts it there.
-    pub url: Option<String>,
-    /// What people read; a machine without one is not offered.
-    pub description: Option<String>,
-    /// SHA-256 of what the URL delivers, in lower-case hexadecimal.
-    pub sha256: Option<String>,
-    /// Line of the section, counted from 1.
-    pub line: usize,
-}
+/// More than any catalogue has; what is larger is not read.
+const LONGEST: u64 = 1 << 20;
 
 /// What a `machines.conf` says, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    /// The machines.
+    /// The machines, also those that have faults.
     pub machines: Vec<MachineEntry>,
+    /// All that is wrong with the file.
+    pub faults: Vec<ConfigError>,
+}
+
+/// Where lines belong that come now.
+enum Section {
+    /// Before the first one.
+    None,
+    /// The last machine of the list.
+    Machine,
+    /// One whose first line is wrong: what follows is nobody's.
+    Wrong,
 }
 
 impl Catalogue {
+    /// The keys that a section can have.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        super::machine::KEYS.iter().map(|(key, _)| *key)
+    }
+
     /// The machine of that name.
     pub fn get(&self, name: &MachineName) -> Option<&MachineEntry> {
         self.machines.iter().find(|m| &m.name == name)
     }
 
     /// Reads the file below `root`; a missing one is an empty catalogue.
-    pub fn load(root: &Path) -> Result<Self, Vec<ConfigError>> {
+    pub fn load(root: &Path) -> Self {
         let path = root.join(super::CONFIG_DIR).join("machines.conf");
-        match std::fs::read_to_string(&path) {
+        let read = || {
+            if std::fs::metadata(&path)?.len() > LONGEST {
+                return Err(std::io::Error::other("it is larger than 1 MiB"));
+            }
+            std::fs::read_to_string(&path)
+        };
+        match read() {
             Ok(text) => Self::parse(&text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(vec![wrong(0, format!("cannot be read: {e}"))]),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            Err(e) => Self { machines: Vec::new(), faults: vec![wrong(0, format!("it cannot be read: {e}"))] },
         }
     }
 
     /// Reads the text; all faults are reported, not just the first.
-    pub fn parse(text: &str) -> Result<Self, Vec<ConfigError>> {
+    pub fn parse(text: &str) -> Self {
         let mut catalogue = Self::default();
-        let mut faults = Vec::new();
+        let mut section = Section::None;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with([';', '#']) {
                 continue;
             }
-            if let Err(message) = catalogue.take(line, index + 1) {
-                faults.push(wrong(index + 1, message));
+            if let Err(message) = catalogue.take(line, index + 1, &mut section) {
+                catalogue.fault(index + 1, message, &section);
             }
         }
-        if faults.is_empty() { Ok(catalogue) } else { Err(faults) }
+        catalogue.compare();
+        catalogue
     }
 
-    fn take(&mut self, line: &str, number: usize) -> Result<(), String> {
-        if let Some(section) = line.strip_prefix('[') {
-            let name = section.strip_suffix(']').ok_or("a section is written [name.ext]")?;
-            return self.begin(name, number);
+    fn take(&mut self, line: &str, number: usize, section: &mut Section) -> Result<(), String> {
+        if let Some(head) = line.strip_prefix('[') {
+            *section = Section::Wrong;
+            let name = head.strip_suffix(']').ok_or("a section is written [name.ext]")?;
+            self.begin(name, number)?;
+            *section = Section::Machine;
+            return Ok(());
         }
         let (key, value) =
             line.split_once('=').ok_or("a line is [name.ext], key=value, or a comment that begins with ;")?;
-        self.set(key.trim(), value.trim())
+        match (section, self.machines.last_mut()) {
+            (Section::Machine, Some(machine)) => machine.set(key.trim(), value.trim(), number),
+            (Section::Wrong, _) => Ok(()),
+            _ => Err("a key stands before the first [name.ext]".to_owned()),
+        }
     }
 
     fn begin(&mut self, name: &str, line: usize) -> Result<(), String> {
         let name: MachineName = name.trim().parse().map_err(|_| {
+            let shown: String = name.chars().take(80).collect();
             format!(
                 "[{}] cannot be a machine's name: use letters, digits, blanks and . _ - + @ ( )",
-                name.escape_debug()
+                shown.escape_debug()
             )
         })?;
         if let Some(first) = self.get(&name) {
             return Err(format!("[{name}] stands twice, first in line {}", first.line));
         }
-        self.machines.push(MachineEntry { name, url: None, description: None, sha256: None, line });
+        self.machines.push(MachineEntry::new(name, line));
         Ok(())
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let machine = self.machines.last_mut().ok_or("a key stands before the first [name.ext]")?;
-        let value = Some(value.to_owned()).filter(|v| !v.is_empty());
-        match key {
-            "url" => machine.url = value,
-            "description" => machine.description = value,
-            "sha256" => machine.sha256 = value.map(|v| sha256(&v)).transpose()?,
-            _ => {
-                let hint = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean '{near}'?"));
-                return Err(format!("'{}' is not a key of a machine{hint}", key.escape_debug()));
+    fn fault(&mut self, line: usize, message: String, section: &Section) {
+        let fault = wrong(line, message);
+        if let (Section::Machine, Some(machine)) = (section, self.machines.last_mut()) {
+            machine.faults.push(fault.clone());
+        }
+        self.faults.push(fault);
+    }
+
+    /// What each section says must fit together.
+    fn compare(&mut self) {
+        for machine in &mut self.machines {
+            for (key, message) in machine.contradictions() {
+                let line = machine.seen.iter().find(|(seen, _)| seen == key).map_or(machine.line, |(_, line)| *line);
+                let fault = wrong(line, message);
+                machine.faults.push(fault.clone());
+                self.faults.push(fault);
             }
         }
-        Ok(())
     }
-}
-
-fn sha256(text: &str) -> Result<String, String> {
-    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err("sha256 takes 64 hexadecimal digits, as sha256sum prints them".to_owned())
 }
 
 fn wrong(line: usize, message: impl Into<String>) -> ConfigError {
@@ -119,23 +136,105 @@ fn wrong(line: usize, message: impl Into<String>) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hardware::{Architecture, Clock, DiskBus, Firmware, Guest};
     use super::*;
+    use crate::model::{Bytes, Lifetime};
+
+    fn lines(catalogue: &Catalogue) -> Vec<&str> {
+        catalogue.faults.iter().map(|f| f.place.rsplit(':').next().unwrap()).collect()
+    }
 
     #[test]
     fn the_old_format_reads() {
         let text = "; comment\n[dsl.iso]\nurl=http://x/dsl.iso\ndescription=Damn Small = Linux\n\n[mine.qcow2]\ndescription=Mine\n";
-        let catalogue = Catalogue::parse(text).unwrap();
-        assert_eq!(catalogue.machines.len(), 2);
+        let catalogue = Catalogue::parse(text);
+        assert_eq!((catalogue.machines.len(), catalogue.faults.len()), (2, 0));
         assert_eq!(catalogue.machines[0].description.as_deref(), Some("Damn Small = Linux"));
         assert_eq!(catalogue.machines[1].url, None);
     }
 
     #[test]
     fn every_fault_is_named_with_its_line() {
-        let text = "url=x\n[../x]\n[a]\n[a]\nsha265=00\nsha256=00\nnonsense\n";
-        let faults = Catalogue::parse(text).unwrap_err();
-        let lines: Vec<_> = faults.iter().map(|f| f.place.rsplit(':').next().unwrap().to_owned()).collect();
-        assert_eq!(lines, ["1", "2", "4", "5", "6", "7"]);
-        assert!(faults[3].message.contains("did you mean 'sha256'"));
+        let text = "url=x\n[../x]\nurl=nobody's\n[a]\n[a]\nurl=nobody's\n[b]\nsha265=00\nsha256=00\nnonsense\ncpus=\nurl=a\nurl=b\n";
+        let catalogue = Catalogue::parse(text);
+        assert_eq!(lines(&catalogue), ["1", "2", "5", "8", "9", "10", "11", "13"]);
+        assert!(catalogue.faults[3].message.contains("did you mean 'sha256'"));
+        assert!(catalogue.faults[6].message.contains("'cpus' has no value"));
+        assert!(catalogue.faults[7].message.contains("'url' stands twice in [b], first in line 12"));
+    }
+
+    #[test]
+    fn a_faulty_section_leaves_the_others_alone() {
+        let catalogue = Catalogue::parse("[a]\nvideo=cga\n[b]\nvideo=qxl\n");
+        let faults: Vec<usize> = catalogue.machines.iter().map(|m| m.faults.len()).collect();
+        assert_eq!(faults, [1, 0]);
+        assert_eq!(catalogue.machines[0].faults[0].message, "video: 'cga' is none of std, virtio, qxl, vmware");
+    }
+
+    #[test]
+    fn keys_say_how_a_machine_is_run() {
+        let text = "[w.qcow2]\nos=windows\nfirmware=uefi-secure\ntpm=yes\ncpus_min=2\ncpus=4\ncpus_max=8\nmemory_min=4G\n\
+                    lifetime=4h\ndisk=nvme\nclock=utc\nballoon=no\nicon=/icons/w.svg\ngroups=staff, all of them\n\
+                    architecture=x86_64\nqemu_exec=/opt/qemu/bin/qemu-system-x86_64\ndisk_size=20G\n";
+        let catalogue = Catalogue::parse(text);
+        assert_eq!(catalogue.faults, []);
+        let machine = &catalogue.machines[0];
+        assert_eq!((machine.cpus.least, machine.cpus.usual, machine.cpus.most), (Some(2), Some(4), Some(8)));
+        assert_eq!((machine.memory.least, machine.lifetime), (Some(Bytes(4 << 30)), Some(Lifetime(14_400))));
+        assert_eq!(machine.groups, ["staff", "all of them"]);
+        let found = &machine.hardware;
+        assert_eq!((found.guest, found.firmware, found.tpm), (Some(Guest::Windows), Some(Firmware::SecureUefi), true));
+        assert_eq!((found.disk, found.clock, found.balloon), (Some(DiskBus::Nvme), Some(Clock::Utc), Some(false)));
+        assert_eq!(found.architecture, Some(Architecture::X86));
+    }
+
+    #[test]
+    fn what_no_machine_can_have_is_refused_where_it_stands() {
+        for line in [
+            "cpus=0",
+            "cpus=two",
+            "cpus_max=256",
+            "memory=1",
+            "memory_max=65T",
+            "lifetime=4w",
+            "tpm=maybe",
+            "icon=http://elsewhere/x.png",
+            "icon=//elsewhere/x.png",
+            "icon=/x\"onerror=",
+            "groups=a,,b",
+            "qemu_exec=-x",
+            "qemu_exec=../qemu",
+            "qemu_exec=/opt/../qemu",
+            "qemu_exec=qemu;reboot",
+            "os=beos",
+            "disk_size=0",
+        ] {
+            let catalogue = Catalogue::parse(&format!("[a]\n{line}\n"));
+            assert_eq!(lines(&catalogue), ["2"], "{line}");
+            let key = line.split('=').next().unwrap();
+            assert!(catalogue.faults[0].message.starts_with(&format!("{key}: ")), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_least_is_not_more_than_the_most() {
+        for (text, line, sentence) in [
+            ("cpus_min=4\ncpus_max=2", "2", "cpus_min is 4, which is more than cpus_max, 2"),
+            ("memory_max=1G\nmemory=2G", "3", "memory is 2G, which is more than memory_max, 1G"),
+            ("cpus_min=4\ncpus=2", "2", "cpus_min is 4, which is more than cpus, 2"),
+        ] {
+            let catalogue = Catalogue::parse(&format!("[a]\n{text}\n"));
+            assert_eq!((lines(&catalogue), catalogue.faults[0].message.as_str()), (vec![line], sentence));
+            assert_eq!(catalogue.machines[0].faults, catalogue.faults);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_stumble() {
+        for text in
+            ["[", "]", "[]", "[ ]", "=", "[a]\n=", "[a]\n=x", "[a]\nurl", "\u{feff}[a]", "[a]]", "[[a]]", "[a\0]"]
+        {
+            assert_eq!(Catalogue::parse(text).faults.len(), 1, "{text:?}");
+        }
     }
 }

@@ -5,8 +5,10 @@
 //! 3. Validated [`Settings`]. `machines.conf` is the catalogue and is read apart.
 
 mod file;
+mod hardware;
 mod keys;
 mod limits;
+mod machine;
 mod machines;
 mod mail;
 mod monitor;
@@ -17,13 +19,15 @@ mod sign_in;
 mod watched;
 
 pub use file::{Loaded, Origin, load};
+pub use hardware::{Architecture, Card, Clock, DiskBus, Firmware, Guest, Hardware as MachineHardware, Video, Word};
 pub use keys::{flatten, free_keys, known_keys};
 pub use limits::{Allowance, Limits, Whose};
-pub use machines::{Catalogue, MachineEntry};
+pub use machine::{Amounts, MachineEntry};
+pub use machines::Catalogue;
 pub use mail::Mail;
 pub use monitor::Monitor;
 pub use raw::Raw;
-pub use settings::{Accel, Download, NetworkMode, Page, Qemu, Session, Settings, Video};
+pub use settings::{Accel, Download, NetworkMode, Page, Qemu, Session, Settings};
 pub use sign_in::{Email, Encryption, Ldap, Method, Server, SignIn};
 pub use watched::Watched;
 

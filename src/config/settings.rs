@@ -1,6 +1,8 @@
 //! Stage three: settings that have been checked. What is here can be relied on.
 
+use super::hardware::{Video, Word};
 use super::limits::{self, Limits};
+use super::machine;
 use super::mail::{self, Mail};
 use super::monitor::{self, Monitor};
 use super::raw::{self, Raw};
@@ -110,19 +112,6 @@ pub struct Qemu {
     pub overhead: Bytes,
     /// Percent of one CPU for each virtual CPU.
     pub cpu_quota: u32,
-}
-
-/// A graphics card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Video {
-    /// Standard VGA: works with everything.
-    Std,
-    /// virtio-vga: follows the browser's size.
-    Virtio,
-    /// QXL.
-    Qxl,
-    /// VMware SVGA.
-    Vmware,
 }
 
 /// What the pages show and offer.
@@ -268,11 +257,6 @@ fn session(raw: &raw::Session) -> Result<Session, Fault> {
 
 fn qemu(raw: &raw::Qemu) -> Result<Qemu, Fault> {
     let accel = [("auto", Accel::Auto), ("kvm", Accel::Kvm), ("tcg", Accel::Tcg)];
-    let video = [("std", Video::Std), ("virtio", Video::Virtio), ("qxl", Video::Qxl), ("vmware", Video::Vmware)];
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+".contains(c);
-    if raw.qemu_exec.is_empty() || raw.qemu_exec.starts_with('-') || !raw.qemu_exec.chars().all(plain) {
-        return Err(fault("qemu.qemu_exec", "a program's name such as qemu-system-x86_64, or its absolute path"));
-    }
     if !(8..=4096).contains(&raw.tb_size) {
         return Err(fault("qemu.tb_size", "8 to 4096 (MiB)"));
     }
@@ -281,8 +265,8 @@ fn qemu(raw: &raw::Qemu) -> Result<Qemu, Fault> {
     }
     Ok(Qemu {
         accel: choice("qemu.accel", &raw.accel, &accel)?,
-        program: raw.qemu_exec.clone(),
-        video: choice("qemu.qemu_video", &raw.qemu_video, &video)?,
+        program: machine::program(&raw.qemu_exec).map_err(|text| ("qemu.qemu_exec", text))?,
+        video: choice("qemu.qemu_video", &raw.qemu_video, Video::WORDS)?,
         tb_size: Bytes(u64::from(raw.tb_size) << 20),
         overhead: Bytes(u64::from(raw.overhead) << 20),
         cpu_quota: raw.cpu_quota,

@@ -30,7 +30,7 @@ struct Outcome<'a> {
 /// Fetches the machines named, or all that have an address. One failure does not stop the others.
 pub(super) fn download(args: &Args, names: &[String]) -> Result<u8, Problem> {
     let settings = settings(&args.root)?;
-    let catalogue = catalogue(&args.root)?;
+    let catalogue = catalogue(&args.root);
     let wanted = wanted(&catalogue, names)?;
     let folder = folder(&args.root, &settings);
     let network = Network {
@@ -73,6 +73,10 @@ impl Job<'_> {
     }
 
     fn one<'m>(&self, entry: &'m MachineEntry) -> Outcome<'m> {
+        if let Some(fault) = entry.faults.first() {
+            // It has been said already.
+            return Outcome { name: &entry.name, result: "failed", image_bytes: 0, message: fault.to_string() };
+        }
         let bar = self.bars.add(bar(&entry.name));
         let mut progress = |done, total: Option<u64>| {
             bar.set_length(total.unwrap_or(done));
@@ -163,7 +167,7 @@ fn summary(args: &Args, outcomes: &[Outcome<'_>]) -> Result<u8, Problem> {
 /// missing are named with the command that fetches them.
 pub(super) fn refresh(args: &Args) -> Result<u8, Problem> {
     let client = Client::connect()?;
-    let catalogue = catalogue(&args.root)?;
+    let catalogue = catalogue(&args.root);
     let examined = catalogue.machines.iter().map(|entry| Ok(client.launcher.examine(entry.name.as_str())?));
     let examined = examined.collect::<Result<Vec<_>, Problem>>()?;
     let unusable = examined.iter().any(|machine| !machine.problem.is_empty() && machine.image_bytes > 0);

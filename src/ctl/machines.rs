@@ -68,12 +68,11 @@ pub(super) fn folder(root: &Path, settings: &config::Settings) -> PathBuf {
     root.join(settings.machines_dir.strip_prefix("/").unwrap_or(&settings.machines_dir))
 }
 
-/// The catalogue below `root`, all its faults in one sentence.
-pub(super) fn catalogue(root: &Path) -> Result<Catalogue, Problem> {
-    Catalogue::load(root).map_err(|faults| {
-        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        Problem::failed(texts.join("\n"))
-    })
+/// The catalogue below `root`; what is wrong with it is said.
+pub(super) fn catalogue(root: &Path) -> Catalogue {
+    let catalogue = Catalogue::load(root);
+    catalogue.faults.iter().for_each(|fault| out::complain(&fault.to_string()));
+    catalogue
 }
 
 /// The settings below `root`.
@@ -83,7 +82,7 @@ pub(super) fn settings(root: &Path) -> Result<config::Settings, Problem> {
 
 fn from_files(root: &Path) -> Result<Vec<Machine>, Problem> {
     let folder = folder(root, &settings(root)?);
-    Ok(catalogue(root)?.machines.iter().map(|entry| from_file(&folder, entry)).collect())
+    Ok(catalogue(root).machines.iter().map(|entry| from_file(&folder, entry)).collect())
 }
 
 fn from_file(folder: &Path, entry: &MachineEntry) -> Machine {
@@ -92,6 +91,8 @@ fn from_file(folder: &Path, entry: &MachineEntry) -> Machine {
         name: entry.name.to_string(),
         description: entry.description.clone().unwrap_or_default(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
-        problem: place.err().map_or(String::new(), |problem| problem.message),
+        problem: entry.faults.first().map(ToString::to_string).or(place.err().map(|p| p.message)).unwrap_or_default(),
+        icon: entry.icon.clone().unwrap_or_default(),
+        ..Machine::default()
     }
 }

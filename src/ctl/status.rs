@@ -65,7 +65,7 @@ fn asked() -> Result<Status, Problem> {
 /// Everything that is wrong with the configuration on disk.
 pub(super) fn config_problems(root: &Path) -> Vec<String> {
     let settings = config::load(root).err().into_iter();
-    let machines = Catalogue::load(root).err().unwrap_or_default();
+    let machines = Catalogue::load(root).faults;
     settings.chain(machines).map(|e| e.to_string()).collect()
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Account {
 pub(super) struct Person {
     /// Their name; whose sessions they get.
     pub name: UserName,
+    /// Their groups, as their sign-in reported them.
+    pub groups: Vec<String>,
     /// May see and end everybody's.
     pub admin: bool,
     /// May pass over limits.
@@ -177,7 +179,7 @@ fn signed_in(name: UserName, groups: &[String], settings: &Settings) -> Person {
 
 fn nobodys_admin(name: UserName, groups: &[String], settings: &Settings) -> Person {
     let allowed = Allowed::of(settings, &name, groups);
-    Person { name, admin: false, root: false, allowed }
+    Person { name, groups: groups.to_vec(), admin: false, root: false, allowed }
 }
 
 #[cfg(test)]

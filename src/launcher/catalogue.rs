@@ -3,33 +3,69 @@
 //! An image is looked into by an unprivileged process in a sandbox of its own, once for each
 //! content: what it found is remembered under the file's identity.
 
+use super::caller::Person;
 use super::core::Core;
 use crate::bus::Machine;
-use crate::config::{MachineEntry, Settings};
+use crate::config::{MachineEntry, Settings, Word as _};
 use crate::images::{Facts, Place, REPORT_MAX, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
-use crate::policy::Allowed;
+use crate::policy::{self, Offer};
+use crate::qemu::Hardware;
 use crate::unit;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::PoisonError;
 
-/// The machines that are offered, under these limits if any, each with the reason if it cannot be started.
-pub(super) fn machines(core: &Core, limits: Option<&Allowed>) -> Result<Vec<Machine>, Problem> {
+/// A machine that may be started.
+pub(super) struct Ready {
+    pub entry: MachineEntry,
+    pub hardware: Hardware,
+    pub place: Place,
+    pub facts: Facts,
+}
+
+/// The machines that this person may use, all of them for root and before anybody is signed in, each with
+/// the reason if it cannot be started, or not with what is offered now.
+pub(super) fn machines(core: &Core, person: Option<&Person>, offer: &Offer) -> Vec<Machine> {
     let loaded = core.loaded();
-    let catalogue = core.catalogue()?;
-    let usable = |m: &&MachineEntry| limits.is_none_or(|allowed| allowed.machine(&m.name).is_ok());
+    let person = person.filter(|person| !person.root);
+    let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
+    let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
-    Ok(offered.map(|entry| describe(&loaded.settings, entry)).collect())
+    offered.map(|entry| described(&loaded.settings, entry, offer)).collect()
+}
+
+fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
+    person.allowed.machine(&entry.name)?;
+    policy::may_use(entry, &person.groups)
+}
+
+fn described(settings: &Settings, entry: &MachineEntry, offer: &Offer) -> Machine {
+    let machine = describe(settings, entry);
+    let unfit = if machine.problem.is_empty() { policy::unfit(entry, offer) } else { None };
+    Machine { unfit: unfit.unwrap_or_default(), ..machine }
 }
 
 fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
     let place = usable_place(settings, &entry.name);
+    let hardware = hardware(settings, entry);
+    let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
+    // The image itself is not looked into here: a listing must be quick, and starts nothing.
+    let problem = hardware.and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     Machine {
         name: entry.name.to_string(),
         description: entry.description.clone().unwrap_or_default(),
+        problem: problem.map(|p| p.message).unwrap_or_default(),
+        unfit: String::new(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
-        // The image itself is not looked into here: a listing must be quick, and starts nothing.
-        problem: place.err().map(|p| p.message).unwrap_or_default(),
+        icon: entry.icon.clone().unwrap_or_default(),
+        cpus: entry.cpus.usual.unwrap_or(0),
+        cpus_min: entry.cpus.least.unwrap_or(0),
+        cpus_max: entry.cpus.most.unwrap_or(0),
+        memory_bytes: entry.memory.usual.map_or(0, |b| b.0),
+        memory_min: entry.memory.least.map_or(0, |b| b.0),
+        memory_max: entry.memory.most.map_or(0, |b| b.0),
+        lifetime_seconds: entry.lifetime.map_or(0, |t| t.0),
+        architecture,
     }
 }
 
@@ -37,32 +73,57 @@ fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
 pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Problem> {
     let loaded = core.loaded();
     let settings = &loaded.settings;
-    let catalogue = core.catalogue()?;
+    let catalogue = core.catalogue();
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
     let mut machine = describe(settings, entry);
-    machine.problem = facts.err().map(|p| p.message).unwrap_or_default();
+    let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
+    if let Err(problem) = facts {
+        machine.problem = problem.message;
+    }
     Ok(machine)
 }
 
-/// A machine that may be started, under these limits if any: its place and what its image is.
+/// A machine that may be started; by this person, if it is not past all limits.
 pub(super) fn resolve(
     core: &Core,
     settings: &Settings,
     name: &MachineName,
-    limits: Option<&Allowed>,
-) -> Result<(Place, Facts), Problem> {
-    let catalogue = core.catalogue()?;
-    let entry = catalogue.get(name).filter(|m| m.description.is_some());
-    entry.ok_or_else(|| unknown(name))?;
-    limits.map_or(Ok(()), |allowed| allowed.machine(name))?;
+    person: Option<&Person>,
+) -> Result<Ready, Problem> {
+    let catalogue = core.catalogue();
+    let entry = catalogue.get(name).filter(|m| m.description.is_some()).ok_or_else(|| unknown(name))?;
+    if let Some(person) = person {
+        person.allowed.machine(name)?;
+        // Of whom root speaks for, the groups are not always known.
+        if !person.root {
+            policy::may_use(entry, &person.groups)?;
+        }
+    }
+    let hardware = hardware(settings, entry)?;
     let place = usable_place(settings, name)?;
     let facts = facts(core, &place)?;
-    Ok((place, facts))
+    Ok(Ready { entry: entry.clone(), hardware, place, facts })
 }
 
 fn unknown(name: &MachineName) -> Problem {
     Problem::new(Word::NoSuchMachine, format!("There is no machine '{name}'; 'qwdctl machines' lists those there are."))
+}
+
+/// What the guest finds, if its section is in order and all that it takes is installed.
+fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hardware, Problem> {
+    let unusable = |text: String| Problem::new(Word::MachineUnusable, text);
+    if let Some(fault) = entry.faults.first() {
+        return Err(unusable(format!("Its section of the catalogue has a mistake. {fault}.")));
+    }
+    let hardware = Hardware::of(&entry.hardware, &settings.qemu)
+        .map_err(|why| unusable(format!("Its section of machines.conf contradicts itself: {why}.")))?;
+    let missing = hardware.needs().into_iter().find(|need| !need.paths.iter().any(|path| path.exists()));
+    missing.map_or(Ok(hardware), |need| {
+        Err(unusable(format!(
+            "The machine '{}' takes {}, which is not installed: 'apt install {}' mends that.",
+            entry.name, need.purpose, need.package
+        )))
+    })
 }
 
 /// A session's user is nobody in particular, so everybody must be able to read an image.

@@ -101,12 +101,9 @@ impl Core {
         if nobody { Ok(None) } else { self.person(caller, asker).map(Some) }
     }
 
-    /// The machines in force.
-    pub(super) fn catalogue(&self) -> Result<Catalogue, Problem> {
-        Catalogue::load(&self.root).map_err(|faults| {
-            let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Problem::failed(format!("The catalogue cannot be read. {}", all.join(" ")))
-        })
+    /// The machines, as their file has them now.
+    pub(super) fn catalogue(&self) -> Catalogue {
+        Catalogue::load(&self.root)
     }
 
     /// Waits until `ready` finds something in the table, at most so long.

@@ -8,22 +8,20 @@
 //! ```
 
 use super::caller::Person;
-use super::catalogue;
+use super::catalogue::{self, Ready};
 use super::core::Core;
 use super::follow;
+use super::plan::plan;
 use super::runtime::Runtime;
 use super::table::{Entry, taken};
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
-use crate::images::{Facts, Place};
 use crate::journal::{Story, id as message_id};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, UserName, Word};
-use crate::policy::{self, Allowed, Bound, Situation, Wanted};
-use crate::qemu::{self, Disk, Plan};
+use crate::policy::{self, Allowed, Bound, Request, Situation, Wanted};
 use crate::records::Record;
 use crate::systemd::Job;
-use crate::unit::{self, SessionPlan};
-use crate::{host, random};
+use crate::{host, random, unit};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -36,15 +34,13 @@ const VERDICT: Duration = Duration::from_secs(10);
 const ROOM: Bytes = Bytes(256 << 20);
 
 /// A request with every default filled in.
-struct Order {
-    owner: UserName,
-    machine: MachineName,
-    wanted: Wanted,
+pub(super) struct Order {
+    pub owner: UserName,
+    pub machine: MachineName,
+    pub wanted: Wanted,
     lifetime: Lifetime,
     /// The longest it can be made to live.
-    lifetime_max: Bound<Lifetime>,
-    /// Past all limits.
-    force: bool,
+    pub lifetime_max: Bound<Lifetime>,
 }
 
 /// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
@@ -52,14 +48,7 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
     let started = Instant::now();
     let loaded = core.loaded();
     let settings = &loaded.settings;
-    let result = order(settings, person, request).and_then(|order| {
-        let limits = (!order.force).then_some(&person.allowed);
-        let (place, facts) = catalogue::resolve(core, settings, &order.machine, limits)?;
-        room(settings)?;
-        let runtime = Runtime::decide(core, settings)?;
-        let record = admit(core, settings, limits, &order, &runtime)?;
-        launch(core, settings, record, &order, &place, facts, &runtime)
-    });
+    let result = attempt(core, settings, person, request);
     match &result {
         Ok(session) => {
             story(session).tell(
@@ -84,6 +73,19 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
     result
 }
 
+fn attempt(core: &Arc<Core>, settings: &Settings, person: &Person, request: &NewSession) -> Result<Session, Problem> {
+    if request.force && !person.root {
+        return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
+    }
+    let limited = (!request.force).then_some(person);
+    let ready = catalogue::resolve(core, settings, &request.machine.parse()?, limited)?;
+    let order = order(settings, person, request, &ready)?;
+    room(settings)?;
+    let runtime = Runtime::decide(core, settings, &ready)?;
+    let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &runtime)?;
+    launch(core, settings, record, &order, &ready, &runtime)
+}
+
 pub(super) fn story(session: &Session) -> Story<'_> {
     Story { session: &session.id, owner: &session.owner, machine: &session.machine }
 }
@@ -95,26 +97,24 @@ fn refused(person: &Person, request: &NewSession, problem: &Problem) {
         QWD_REASON = problem.word.as_str(); "Refused {} a session with {machine}: {problem}", person.name);
 }
 
-fn order(settings: &Settings, person: &Person, request: &NewSession) -> Result<Order, Problem> {
-    if request.force && !person.root {
-        return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
-    }
-    let (cpus, memory, lifetime) = person.allowed.usual(&settings.session);
-    let or = |asked: u64, usual: u64| if asked == 0 { usual } else { asked };
-    let cpus = if request.cpus == 0 { cpus } else { request.cpus };
-    let memory = Bytes(or(request.memory_bytes, memory.0));
-    let lifetime = Lifetime(or(request.lifetime_seconds, lifetime.0));
+fn order(settings: &Settings, person: &Person, request: &NewSession, ready: &Ready) -> Result<Order, Problem> {
+    let asked = Request {
+        cpus: request.cpus,
+        memory: Bytes(request.memory_bytes),
+        lifetime: Lifetime(request.lifetime_seconds),
+    };
+    let usual = person.allowed.usual(&settings.session);
+    let (wanted, lifetime) = policy::with_amounts(&ready.entry, &asked, usual)?;
     let mut lifetime_max = person.allowed.lifetime.clone();
     if request.force && lifetime_max.most.0 != 0 {
         lifetime_max.most = lifetime_max.most.max(lifetime);
     }
     Ok(Order {
         owner: person.name.clone(),
-        machine: request.machine.parse()?,
-        wanted: Wanted { cpus, memory }.possible(settings.session.memory_min)?,
+        machine: ready.entry.name.clone(),
+        wanted: wanted.possible(settings.session.memory_min)?,
         lifetime,
         lifetime_max,
-        force: request.force,
     })
 }
 
@@ -194,13 +194,12 @@ fn launch(
     settings: &Settings,
     record: Record,
     order: &Order,
-    place: &Place,
-    facts: Facts,
+    ready: &Ready,
     runtime: &Runtime,
 ) -> Result<Session, Problem> {
     let id: SessionId = record.session.id.parse()?;
     let result = make_disk(record.disk_folder.as_deref()).and_then(|outside| {
-        let plan = plan(settings, &id, order, place, facts, runtime, outside);
+        let plan = plan(settings, &id, order, ready, runtime, outside)?;
         core.systemd.start_transient(&unit::session_unit(&id), &unit::session(&plan), Vec::new())
     });
     match result {
@@ -233,52 +232,6 @@ fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
         cannot(e)
     })?;
     Ok(Some(disk))
-}
-
-fn plan(
-    settings: &Settings,
-    id: &SessionId,
-    order: &Order,
-    place: &Place,
-    facts: Facts,
-    runtime: &Runtime,
-    outside: Option<PathBuf>,
-) -> SessionPlan {
-    let disk = if facts.iso {
-        Disk::Empty { cd: place.path.clone() }
-    } else {
-        Disk::Image { path: place.path.clone(), format: facts.format }
-    };
-    let argv = qemu::argv(&Plan {
-        id: id.clone(),
-        machine: order.machine.clone(),
-        program: settings.qemu.program.clone(),
-        accel: runtime.accel,
-        cpus: order.wanted.cpus,
-        memory: order.wanted.memory,
-        video: settings.qemu.video,
-        disk: disk.clone(),
-        overlay: qemu::DISK_PATH.into(),
-        network: runtime.denied.is_some(),
-    });
-    SessionPlan {
-        id: id.clone(),
-        owner: order.owner.clone(),
-        machine: order.machine.clone(),
-        argv,
-        cpus: order.wanted.cpus,
-        memory: order.wanted.memory,
-        overhead: settings.qemu.overhead,
-        cpu_quota: settings.qemu.cpu_quota,
-        accel: runtime.accel,
-        disk,
-        disk_size: if facts.iso { settings.session.iso_disk } else { Bytes(facts.virtual_size) },
-        outside,
-        runtime_max: order.lifetime_max.most,
-        stop_grace: settings.session.stop_grace,
-        denied: runtime.denied.clone(),
-        resolv_conf: runtime.resolv_conf.clone(),
-    }
 }
 
 /// The unit ran and failed: its end was explained by `qwd-failed@`, and that explanation is the answer.

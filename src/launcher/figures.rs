@@ -7,7 +7,7 @@ use super::table::{Entry, taken};
 use super::{kvm, runtime, viewers};
 use crate::bus::{Figures, Status, Usage};
 use crate::model::{Problem, SessionId, State, Word};
-use crate::{host, policy, unit};
+use crate::{host, policy, qemu, unit};
 use std::sync::Arc;
 
 /// What everybody may know; what is wrong with the service is told to administrators only.
@@ -15,7 +15,7 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let (loaded, config_problem) = core.config.current();
     let settings = &loaded.settings;
     let figures = host::figures();
-    let (accel, why_not_kvm) = kvm::choose(core, settings)?;
+    let (accel, why_not_kvm) = kvm::choose(core, settings, qemu::host())?;
     let network = runtime::network(settings);
     let sessions = taken(&core.table());
     let mut warnings = Vec::new();

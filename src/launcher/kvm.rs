@@ -1,9 +1,10 @@
 //! Whether KVM really works here. A device that exists proves nothing: it is tried, once a boot.
 
 use super::core::Core;
+use crate::config::Architecture;
 use crate::config::{Accel as Wish, Settings};
 use crate::model::Problem;
-use crate::qemu::Accel;
+use crate::qemu::{self, Accel};
 use crate::systemd::Job;
 use crate::unit;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,8 +19,15 @@ const WORKS: &str = "works";
 const QUIT: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n";
 
 /// The accelerator of the next session, and why it is not KVM where it is not.
-pub(super) fn choose(core: &Core, settings: &Settings) -> Result<(Accel, Option<String>), Problem> {
+pub(super) fn choose(
+    core: &Core,
+    settings: &Settings,
+    guest: Architecture,
+) -> Result<(Accel, Option<String>), Problem> {
     let tcg = Accel::Tcg(settings.qemu.tb_size);
+    if guest != qemu::host() {
+        return Ok((tcg, Some("its processor is of another kind than the server's".to_owned())));
+    }
     match settings.qemu.accel {
         Wish::Kvm => Ok((Accel::Kvm, None)),
         Wish::Tcg => Ok((tcg, Some("the configuration says so (qemu.accel)".to_owned()))),
@@ -53,7 +61,7 @@ fn trial(core: &Core, program: &str) -> Result<String, Problem> {
     fs::File::from(commands).write_all(QUIT).map_err(broken)?;
     let name = format!("qwd-kvm-{}.service", crate::random::label());
     let fds = vec![("StandardInputFileDescriptor", input)];
-    Ok(match core.systemd.start_transient(&name, &unit::kvm_probe(program), fds)? {
+    Ok(match core.systemd.start_transient(&name, &unit::kvm_probe(program, qemu::board(qemu::host())), fds)? {
         Job::Done => WORKS.to_owned(),
         Job::Not(result) => {
             format!("a trial of /dev/kvm did not work here ({result}; 'journalctl -u {name}' says more)")

@@ -23,6 +23,7 @@ mod joins;
 mod kvm;
 mod offers;
 mod pictures;
+mod plan;
 mod runtime;
 mod screens;
 mod service;

@@ -4,19 +4,29 @@ use super::caller::Person;
 use super::core::Core;
 use super::table::taken;
 use super::{catalogue, create};
-use crate::bus::{Machine, Offer};
+use crate::bus::{self, Machine};
 use crate::host;
-use crate::model::Problem;
-use crate::policy::{Allowed, Situation};
+use crate::policy::{Allowed, Offer, Situation};
 
-/// The machines that this person may use; all of them for root, and before anybody is signed in.
-pub(super) fn machines(core: &Core, person: Option<&Person>) -> Result<Vec<Machine>, Problem> {
-    catalogue::machines(core, person.filter(|person| !person.root).map(|person| &person.allowed))
+/// The machines that this person may use, and which of them fit now.
+pub(super) fn machines(core: &Core, person: Option<&Person>) -> Vec<Machine> {
+    catalogue::machines(core, person, &decided(core, person))
 }
 
 /// What would be accepted from this person now; before anybody is signed in, from somebody of whom
 /// nothing is known.
-pub(super) fn offer(core: &Core, person: Option<&Person>) -> Offer {
+pub(super) fn offer(core: &Core, person: Option<&Person>) -> bus::Offer {
+    told(decided(core, person))
+}
+
+/// Both, from the same figures.
+pub(super) fn front(core: &Core, person: Option<&Person>) -> (bus::Offer, Vec<Machine>) {
+    let offer = decided(core, person);
+    let machines = catalogue::machines(core, person, &offer);
+    (told(offer), machines)
+}
+
+fn decided(core: &Core, person: Option<&Person>) -> Offer {
     let loaded = core.loaded();
     let settings = &loaded.settings;
     let allowed = person.map_or_else(|| Allowed::anybody(settings), |person| person.allowed.clone());
@@ -24,13 +34,18 @@ pub(super) fn offer(core: &Core, person: Option<&Person>) -> Offer {
     let situation = Situation::new(settings, &allowed, host::figures(), &sessions, person.map(|p| &p.name));
     let offer = situation.offer();
     let no_room = || create::room(settings).err().map(|problem| problem.message);
-    match offer.reason.or_else(no_room) {
-        Some(reason) => Offer { lifetime_seconds: offer.lifetime.0, reason, ..Offer::default() },
-        None => Offer {
+    Offer { reason: offer.reason.or_else(no_room), ..offer }
+}
+
+fn told(offer: Offer) -> bus::Offer {
+    let lifetime_seconds = offer.lifetime.0;
+    match offer.reason {
+        Some(reason) => bus::Offer { lifetime_seconds, reason, ..bus::Offer::default() },
+        None => bus::Offer {
             sessions: offer.sessions,
             cpus: offer.cpus,
             memory_bytes: offer.memory.0,
-            lifetime_seconds: offer.lifetime.0,
+            lifetime_seconds,
             reason: String::new(),
         },
     }

@@ -1,11 +1,12 @@
 //! What a session gets on this host at this moment: network and accelerator.
 
+use super::catalogue::Ready;
 use super::core::Core;
 use super::kvm;
 use crate::config::{NetworkMode, Settings};
 use crate::host;
 use crate::model::Problem;
-use crate::qemu::Accel;
+use crate::qemu::{self, Accel};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -23,9 +24,13 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn decide(core: &Core, settings: &Settings) -> Result<Self, Problem> {
-        let (accel, _) = kvm::choose(core, settings)?;
+    pub(super) fn decide(core: &Core, settings: &Settings, ready: &Ready) -> Result<Self, Problem> {
+        let architecture = ready.hardware.architecture;
+        let (accel, why_not) = kvm::choose(core, settings, architecture)?;
         let mut runtime = Self { accel, denied: None, resolv_conf: None, notes: Vec::new() };
+        if architecture != qemu::host() {
+            runtime.notes.extend(why_not.map(|why| format!("This machine runs in software, and slowly: {why}.")));
+        }
         match network(settings) {
             Ok(()) => {
                 runtime.denied = Some(host::addresses());

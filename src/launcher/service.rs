@@ -212,7 +212,7 @@ impl Launcher {
     }
 
     async fn machines(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Vec<Machine>, Problem> {
-        self.run(&header, move |core, caller| offers::machines(core, core.visitor(caller, &asker)?.as_ref())).await
+        self.run(&header, move |core, caller| Ok(offers::machines(core, core.visitor(caller, &asker)?.as_ref()))).await
     }
 
     async fn offer(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Offer, Problem> {
@@ -227,7 +227,7 @@ impl Launcher {
         self.run(&header, move |core, caller| {
             let visitor = core.visitor(caller, &asker)?;
             let sessions = visitor.as_ref().map(|person| core.list(person, false));
-            let (offer, machines) = (offers::offer(core, visitor.as_ref()), offers::machines(core, visitor.as_ref())?);
+            let (offer, machines) = offers::front(core, visitor.as_ref());
             Ok((offer, machines, sessions.unwrap_or_default()))
         })
         .await

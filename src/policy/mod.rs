@@ -5,6 +5,7 @@ mod admission;
 mod allowed;
 mod ending;
 mod lifetime;
+mod machine;
 mod rate;
 mod sentence;
 
@@ -13,4 +14,5 @@ pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted,
 pub use allowed::{Allowed, Bound};
 pub use ending::{Asked, Ending, Outcome, explain};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
+pub use machine::{Request, may_use, unfit, with_amounts};
 pub use rate::{Reading, Readings};

@@ -312,7 +312,13 @@ pub(super) fn launcher_on(address: &str, world: &Arc<Mutex<World>>) -> zbus::Res
 }
 
 fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
-    Machine { name: name.into(), description: description.into(), problem: problem.into(), image_bytes: 3 << 29 }
+    Machine {
+        name: name.into(),
+        description: description.into(),
+        problem: problem.into(),
+        image_bytes: 3 << 29,
+        ..Machine::default()
+    }
 }
 
 /// A stand-in for the units behind one of the sockets, answering as it is told; it keeps what it was asked.

@@ -1,10 +1,10 @@
 //! From a plan to an argument list. A golden test holds what comes out.
 
-use super::IMAGE_PATH;
-use crate::config::Video;
+use super::drives::{drives, firmware};
+use super::hardware::Hardware;
+use crate::config::{Architecture, Card, Clock, Firmware, Video};
 use crate::images::Format;
 use crate::model::{Bytes, MachineName, SessionId};
-use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The accelerator a session really gets.
@@ -42,16 +42,14 @@ pub struct Plan {
     pub id: SessionId,
     /// For people who read the process list.
     pub machine: MachineName,
-    /// The emulator.
-    pub program: String,
+    /// What the guest finds.
+    pub hardware: Hardware,
     /// Kernel or software.
     pub accel: Accel,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Guest memory.
     pub memory: Bytes,
-    /// Graphics card.
-    pub video: Video,
     /// What the disk stands on.
     pub disk: Disk,
     /// Where the overlay is, inside the unit.
@@ -63,15 +61,16 @@ pub struct Plan {
 /// The command line of a session, program first. The monitors are added by `qwd-session`, which
 /// opens their sockets.
 pub fn argv(plan: &Plan) -> Vec<String> {
-    let mut args = vec![plan.program.clone()];
+    let mut args = vec![plan.hardware.program.clone()];
     base(plan, &mut args);
+    firmware(plan, &mut args);
     drives(plan, &mut args);
     devices(plan, &mut args);
     network(plan, &mut args);
     args
 }
 
-fn push<const N: usize>(args: &mut Vec<String>, more: [&str; N]) {
+pub(super) fn push<const N: usize>(args: &mut Vec<String>, more: [&str; N]) {
     args.extend(more.map(String::from));
 }
 
@@ -80,64 +79,85 @@ fn base(plan: &Plan, args: &mut Vec<String>) {
     push(args, ["-name", &format!("guest=qwd-{},process=qwd-{}", plan.id, plan.id)]);
     push(args, ["-nodefaults", "-no-user-config", "-msg", "timestamp=off"]);
     push(args, ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]);
-    push(args, ["-machine", "pc"]);
+    push(args, ["-machine", &machine(&plan.hardware)]);
     match plan.accel {
-        Accel::Kvm => push(args, ["-accel", "kvm", "-cpu", "host"]),
-        Accel::Tcg(buffer) => {
-            push(args, ["-accel", &format!("tcg,thread=multi,tb-size={}", buffer.0 >> 20), "-cpu", "max"]);
-        }
+        Accel::Kvm => push(args, ["-accel", "kvm"]),
+        Accel::Tcg(buffer) => push(args, ["-accel", &format!("tcg,thread=multi,tb-size={}", buffer.0 >> 20)]),
     }
+    push(args, ["-cpu", &cpu(plan)]);
     push(args, ["-smp", &plan.cpus.to_string()]);
     push(args, ["-m", &format!("size={}k", plan.memory.0 >> 10)]);
+    match (plan.hardware.clock, plan.hardware.windows) {
+        (Clock::Utc, _) => {}
+        (Clock::Local, false) => push(args, ["-rtc", "base=localtime"]),
+        // Windows counts its clock's ticks: those it missed are made up for.
+        (Clock::Local, true) => push(args, ["-rtc", "base=localtime,driftfix=slew"]),
+    }
     push(args, ["-display", "none", "-vnc", "none"]);
 }
 
-fn node(value: &Value) -> [String; 2] {
-    ["-blockdev".to_owned(), value.to_string()]
-}
-
-fn image_file() -> Value {
-    json!({"driver": "file", "filename": IMAGE_PATH, "read-only": true, "auto-read-only": false})
-}
-
-fn drives(plan: &Plan, args: &mut Vec<String>) {
-    let overlay = json!({"driver": "file", "filename": plan.overlay, "discard": "unmap"});
-    let mut disk = json!({"driver": "qcow2", "node-name": "disk", "file": overlay, "backing": null,
-        "discard": "unmap", "detect-zeroes": "unmap"});
-    match &plan.disk {
-        Disk::Image { format, .. } => {
-            let mut image =
-                json!({"driver": format.driver(), "node-name": "image", "read-only": true, "file": image_file()});
-            if matches!(format, Format::Qcow2 | Format::Qed | Format::Vmdk) {
-                // Whatever the image's header names is not opened.
-                image["backing"] = Value::Null;
-            }
-            args.extend(node(&image));
-            disk["backing"] = json!("image");
-        }
-        Disk::Empty { .. } => {
-            args.extend(node(&json!({"driver": "raw", "node-name": "cd", "read-only": true, "file": image_file()})));
-        }
+/// The board that guests of that kind find.
+pub fn board(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86 => "pc",
+        Architecture::Arm => "virt",
     }
-    args.extend(node(&disk));
-    // IDE, as the predecessor's machines were installed on: every guest can boot from it.
-    push(args, ["-device", "ide-hd,drive=disk,bus=ide.0,unit=0,bootindex=1"]);
-    if matches!(plan.disk, Disk::Empty { .. }) {
-        push(args, ["-device", "ide-cd,drive=cd,bus=ide.1,unit=0,bootindex=0"]);
+}
+
+/// The board, and the flash memory that holds its firmware.
+fn machine(hardware: &Hardware) -> String {
+    let mut machine = match (hardware.architecture, hardware.firmware) {
+        (Architecture::X86, Firmware::SecureUefi) => "q35,smm=on".to_owned(),
+        (other, _) => board(other).to_owned(),
+    };
+    if hardware.windows && hardware.architecture == Architecture::X86 {
+        // Windows polls this timer where it finds it.
+        machine += ",hpet=off";
+    }
+    if hardware.firmware_files().is_some() {
+        machine += ",pflash0=code,pflash1=variables";
+    }
+    machine
+}
+
+/// What Windows asks a hypervisor for, so that it need not measure and wait.
+const ENLIGHTENED: &str = "hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-vpindex=on,hv-runtime=on,hv-time=on,\
+                           hv-synic=on,hv-stimer=on,hv-reset=on,hv-frequencies=on,hv-tlbflush=on,hv-ipi=on";
+
+fn cpu(plan: &Plan) -> String {
+    match (plan.accel, plan.hardware.architecture) {
+        (Accel::Kvm, Architecture::X86) if plan.hardware.windows => format!("host,{ENLIGHTENED}"),
+        (Accel::Kvm, _) => "host".to_owned(),
+        (Accel::Tcg(_), Architecture::X86) => "max".to_owned(),
+        // Signed pointers by the book cost half of the time.
+        (Accel::Tcg(_), Architecture::Arm) => "max,pauth-impdef=on".to_owned(),
     }
 }
 
 fn devices(plan: &Plan, args: &mut Vec<String>) {
-    let video = match plan.video {
-        Video::Std => "VGA,vgamem_mb=32",
-        Video::Virtio => "virtio-vga",
-        Video::Qxl => "qxl-vga",
-        Video::Vmware => "vmware-svga,vgamem_mb=32",
+    let video = match (plan.hardware.video, plan.hardware.architecture) {
+        (Video::Std, Architecture::Arm) => "ramfb",
+        (_, Architecture::Arm) => "virtio-gpu-pci",
+        (Video::Std, _) => "VGA,vgamem_mb=32",
+        (Video::Virtio, _) => "virtio-vga",
+        (Video::Qxl, _) => "qxl-vga",
+        (Video::Vmware, _) => "vmware-svga,vgamem_mb=32",
     };
     push(args, ["-device", video]);
     // An absolute pointer follows the browser's; xHCI does not wake an idle guest as UHCI would.
     push(args, ["-device", "qemu-xhci", "-device", "usb-tablet"]);
-    push(args, ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"]);
+    if plan.hardware.architecture == Architecture::Arm {
+        push(args, ["-device", "usb-kbd"]);
+    }
+    if plan.hardware.tpm {
+        let device = if plan.hardware.architecture == Architecture::Arm { "tpm-tis-device" } else { "tpm-crb" };
+        // Its other end is a socket that `qwd-session` adds.
+        push(args, ["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", &format!("{device},tpmdev=tpm0")]);
+    }
+    push(args, ["-device", "virtio-rng-pci"]);
+    if plan.hardware.balloon {
+        push(args, ["-device", "virtio-balloon-pci,free-page-reporting=on"]);
+    }
     push(args, ["-device", "virtio-serial-pci"]);
     push(args, ["-chardev", "qemu-vdagent,id=vdagent,name=vdagent,clipboard=on,mouse=off"]);
     push(args, ["-device", "virtserialport,chardev=vdagent,name=com.redhat.spice.0"]);
@@ -145,7 +165,12 @@ fn devices(plan: &Plan, args: &mut Vec<String>) {
 
 fn network(plan: &Plan, args: &mut Vec<String>) {
     if plan.network {
-        push(args, ["-netdev", "user,id=net0,ipv6=off", "-device", "virtio-net-pci,netdev=net0,romfile="]);
+        let card = match plan.hardware.card {
+            Card::Virtio => "virtio-net-pci",
+            Card::E1000e => "e1000e",
+            Card::E1000 => "e1000",
+        };
+        push(args, ["-netdev", "user,id=net0,ipv6=off", "-device", &format!("{card},netdev=net0,romfile=")]);
     } else {
         push(args, ["-nic", "none"]);
     }

@@ -5,8 +5,11 @@
 //! VNC socket: viewers are handed to QEMU one by one through its monitor.
 
 mod argv;
+mod drives;
+mod hardware;
 
-pub use argv::{Accel, Disk, Plan, argv};
+pub use argv::{Accel, Disk, Plan, argv, board};
+pub use hardware::{FirmwareFiles, Hardware, Need, SWTPM, host};
 
 /// The name of the monitor socket that the launcher uses, in the session's runtime directory.
 pub const LAUNCHER_SOCKET: &str = "launcher.sock";
@@ -14,6 +17,9 @@ pub const LAUNCHER_SOCKET: &str = "launcher.sock";
 pub const STOP_SOCKET: &str = "stop.sock";
 /// The overlay's place inside the session's unit.
 pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
+
+/// The firmware's variables, inside the session's unit.
+pub const VARIABLES_PATH: &str = "/var/tmp/variables.qcow2";
 
 /// The machine's own file, inside the session's unit: where it lies on the host is nobody's business.
 pub const IMAGE_PATH: &str = "/run/image";
@@ -28,4 +34,6 @@ pub mod exit {
     pub const NO_QEMU: i32 = 122;
     /// The monitor sockets could not be made.
     pub const NO_SOCKET: i32 = 123;
+    /// The trusted platform module could not be started.
+    pub const NO_TPM: i32 = 124;
 }

@@ -1,6 +1,6 @@
-//! `qwd-session --disk=PATH --disk-size=N --monitor=PATH… -- QEMU ARGUMENT…`
+//! `qwd-session --disk=PATH --disk-size=N [--variables=PATH --variables-size=N] [--tpm] --monitor=PATH… -- QEMU ARGUMENT…`
 
-use super::qcow2;
+use super::{qcow2, tpm};
 use crate::qemu::exit;
 use clap::Parser;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -22,6 +22,15 @@ struct Arguments {
     /// The overlay's size in bytes.
     #[arg(long)]
     disk_size: u64,
+    /// Where the firmware's variables are to be.
+    #[arg(long, requires = "variables_size")]
+    variables: Option<PathBuf>,
+    /// The size of the firmware's variables in bytes.
+    #[arg(long)]
+    variables_size: Option<u64>,
+    /// Start a trusted platform module beside QEMU.
+    #[arg(long)]
+    tpm: bool,
     /// Where a monitor's socket is to be.
     #[arg(long)]
     monitor: Vec<PathBuf>,
@@ -40,7 +49,11 @@ pub fn main() -> ExitCode {
 }
 
 fn become_qemu(arguments: &Arguments) -> (i32, String) {
-    if let Err(e) = write_disk(&arguments.disk, arguments.disk_size) {
+    let disks = write_disk(&arguments.disk, arguments.disk_size).and_then(|()| {
+        let variables = arguments.variables.as_deref().zip(arguments.variables_size);
+        variables.map_or(Ok(()), |(path, size)| write_disk(path, size))
+    });
+    if let Err(e) = disks {
         let full = matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let code = if full { exit::NO_SPACE } else { exit::NO_DISK };
         return (code, format!("the session's disk cannot be made: {e}"));
@@ -50,6 +63,14 @@ fn become_qemu(arguments: &Arguments) -> (i32, String) {
     };
     let mut command = Command::new(program);
     command.args(&arguments.qemu[1..]);
+    // Before the sockets, of which that program gets none.
+    let tpm = match arguments.tpm.then(tpm::start).transpose() {
+        Ok(tpm) => tpm,
+        Err(e) => return (exit::NO_TPM, format!("the trusted platform module cannot be started: {e}")),
+    };
+    if let Some(tpm) = &tpm {
+        command.args(["-chardev".to_owned(), format!("socket,id=tpm,fd={}", tpm.as_raw_fd())]);
+    }
     let mut listeners = Vec::new();
     for (index, path) in arguments.monitor.iter().enumerate() {
         match listen(path) {
@@ -108,6 +129,9 @@ mod tests {
         let arguments = Arguments {
             disk: folder.join("disk"),
             disk_size: 1 << 20,
+            variables: None,
+            variables_size: None,
+            tpm: false,
             monitor: vec![],
             qemu: vec!["qemu-system-none".into()],
         };

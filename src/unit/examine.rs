@@ -30,7 +30,7 @@ pub fn unpacking(most: u64, room: u64) -> Properties {
 
 /// Starts `program` under KVM, stopped before its first instruction, with monitor commands on the
 /// standard input that the caller adds. It exits with 0 where KVM really works.
-pub fn kvm_probe(program: &str) -> Properties {
+pub fn kvm_probe(program: &str, board: &str) -> Properties {
     let argv = [
         program,
         "-nodefaults",
@@ -38,7 +38,7 @@ pub fn kvm_probe(program: &str) -> Properties {
         "-display",
         "none",
         "-machine",
-        "pc",
+        board,
         "-accel",
         "kvm",
         "-cpu",

@@ -3,13 +3,13 @@
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{LIBEXEC, Properties, SESSIONS_DIR, command, micros};
 use crate::model::{Bytes, Lifetime, MachineName, SessionId, UserName};
-use crate::qemu::{Accel, DISK_PATH, Disk, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET};
+use crate::qemu::{Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET, VARIABLES_PATH};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zbus::zvariant::Value;
 
-/// Video memory and firmware of the guest, which count as QEMU's.
-const VIDEO: u64 = 64 << 20;
+/// Memory of a trusted platform module's program.
+const TPM: u64 = 32 << 20;
 
 /// Everything a session's unit depends on.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct SessionPlan {
     pub cpu_quota: u32,
     /// Kernel or software.
     pub accel: Accel,
+    /// What the guest finds.
+    pub hardware: Hardware,
+    /// Size of the firmware's variables, where it has any.
+    pub variables: Option<Bytes>,
     /// The machine's file.
     pub disk: Disk,
     /// Size of the overlay.
@@ -95,8 +99,15 @@ fn start_command(plan: &SessionPlan) -> Vec<String> {
         format!("--disk-size={}", plan.disk_size.0),
         format!("--monitor={runtime}/{LAUNCHER_SOCKET}"),
         format!("--monitor={runtime}/{STOP_SOCKET}"),
-        "--".to_owned(),
     ];
+    if let Some(size) = plan.variables {
+        argv.push(format!("--variables={VARIABLES_PATH}"));
+        argv.push(format!("--variables-size={}", size.0));
+    }
+    if plan.hardware.tpm {
+        argv.push("--tpm".to_owned());
+    }
+    argv.push("--".to_owned());
     argv.extend(plan.argv.iter().cloned());
     argv
 }
@@ -115,7 +126,10 @@ fn limits(plan: &SessionPlan) -> Properties {
         Accel::Kvm => 0,
         Accel::Tcg(buffer) => buffer.0,
     };
-    let memory = plan.memory.0 + VIDEO + jit + plan.overhead.0;
+    // The firmware's code is as large as its variables, or smaller.
+    let firmware = plan.variables.map_or(0, |size| 2 * size.0);
+    let tpm = if plan.hardware.tpm { TPM } else { 0 };
+    let memory = plan.memory.0 + plan.hardware.video_memory().0 + firmware + tpm + jit + plan.overhead.0;
     let quota = u64::from(plan.cpus) * u64::from(plan.cpu_quota) * 10_000;
     vec![
         ("MemoryMax", memory.into()),

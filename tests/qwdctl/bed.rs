@@ -254,6 +254,7 @@ impl Fake {
             description: "A machine".into(),
             problem: problem.into(),
             image_bytes,
+            ..Machine::default()
         };
         vec![
             machine("ok.iso", "", 5 << 20),

@@ -40,7 +40,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     let mut found = Findings { errors: status::config_problems(&args.root), ..Findings::default() };
     // With a broken configuration the defaults are the best guess at what is meant.
     let settings = config::load(&args.root).map(|loaded| loaded.settings).unwrap_or_default();
-    let catalogue = Catalogue::load(&args.root).unwrap_or_default();
+    let catalogue = Catalogue::load(&args.root);
     files::folders(&mut found, &args.root, &settings);
     files::machines(&mut found, &args.root, &settings, &catalogue);
     limits::offers(&mut found, &settings, &catalogue, &crate::host::figures());

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn machine(name: &str, problem: &str) -> Machine {
-        Machine { name: name.into(), description: String::new(), problem: problem.into(), image_bytes: 0 }
+        Machine { name: name.into(), problem: problem.into(), ..Machine::default() }
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! From an admitted request to its unit and QEMU's arguments.
+
+use super::catalogue::Ready;
+use super::create::Order;
+use super::runtime::Runtime;
+use crate::config::Settings;
+use crate::model::{Bytes, Problem, SessionId, Word};
+use crate::qemu::{self, Disk, Plan};
+use crate::unit::SessionPlan;
+use std::path::PathBuf;
+
+/// The unit of a session; `outside` is where its disk is, if not in the unit's private folder.
+pub(super) fn plan(
+    settings: &Settings,
+    id: &SessionId,
+    order: &Order,
+    ready: &Ready,
+    runtime: &Runtime,
+    outside: Option<PathBuf>,
+) -> Result<SessionPlan, Problem> {
+    let path = ready.place.path.clone();
+    let disk =
+        if ready.facts.iso { Disk::Empty { cd: path } } else { Disk::Image { path, format: ready.facts.format } };
+    let argv = qemu::argv(&Plan {
+        id: id.clone(),
+        machine: order.machine.clone(),
+        hardware: ready.hardware.clone(),
+        accel: runtime.accel,
+        cpus: order.wanted.cpus,
+        memory: order.wanted.memory,
+        disk: disk.clone(),
+        overlay: qemu::DISK_PATH.into(),
+        network: runtime.denied.is_some(),
+    });
+    Ok(SessionPlan {
+        id: id.clone(),
+        owner: order.owner.clone(),
+        machine: order.machine.clone(),
+        argv,
+        cpus: order.wanted.cpus,
+        memory: order.wanted.memory,
+        overhead: settings.qemu.overhead,
+        cpu_quota: settings.qemu.cpu_quota,
+        accel: runtime.accel,
+        hardware: ready.hardware.clone(),
+        variables: variables(ready)?,
+        disk,
+        disk_size: disk_size(settings, ready),
+        outside,
+        runtime_max: order.lifetime_max.most,
+        stop_grace: settings.session.stop_grace,
+        denied: runtime.denied.clone(),
+        resolv_conf: runtime.resolv_conf.clone(),
+    })
+}
+
+fn disk_size(settings: &Settings, ready: &Ready) -> Bytes {
+    if ready.facts.iso {
+        return ready.entry.hardware.disk_size.unwrap_or(settings.session.iso_disk);
+    }
+    Bytes(ready.facts.virtual_size)
+}
+
+/// The size of the variables that the firmware begins with.
+fn variables(ready: &Ready) -> Result<Option<Bytes>, Problem> {
+    let Some(files) = ready.hardware.firmware_files() else { return Ok(None) };
+    let found = std::fs::metadata(files.variables).map(|meta| Some(Bytes(meta.len())));
+    found.map_err(|e| {
+        let text = format!("The firmware of '{}' ({}) cannot be used: {e}.", ready.entry.name, files.variables);
+        Problem::new(Word::MachineUnusable, text)
+    })
+}
