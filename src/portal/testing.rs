@@ -61,6 +61,10 @@ pub(super) fn a_session(id: &str, owner: &str) -> Session {
     }
 }
 
+/// Secrets of the two links that exist, 43 times over: one to look, one to control.
+pub(super) const VIEW: &str = "s";
+pub(super) const CONTROL: &str = "c";
+
 /// What the stand-in launcher knows.
 #[derive(Default)]
 pub(super) struct World {
@@ -185,11 +189,12 @@ impl Fake {
         let session = self.look(secret)?;
         let mut world = self.0.lock().unwrap();
         world.viewers.push(Viewer { session: session.id.clone(), name: asker.name, ..Viewer::default() });
-        Ok(Joined { session, role: "view".into(), ticket: "t".repeat(43), secret: "n".repeat(43) })
+        let role = if secret == CONTROL.repeat(43) { "control" } else { "view" };
+        Ok(Joined { session, role: role.into(), ticket: "t".repeat(43), secret: "n".repeat(43) })
     }
 
     fn look(&self, secret: &str) -> Result<Session, Problem> {
-        if secret != "s".repeat(43) {
+        if secret != VIEW.repeat(43) && secret != CONTROL.repeat(43) {
             return Err(Problem::new(Word::BadTicket, "This link is not valid any more."));
         }
         Ok(a_session("abcdefghjk", "alice"))

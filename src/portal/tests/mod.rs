@@ -2,6 +2,7 @@
 
 mod api;
 mod bus;
+mod gates;
 mod mail;
 mod markup;
 mod matrix;
@@ -50,8 +51,12 @@ impl<'a> Browser<'a> {
             .root
             .write("etc/qemu-web-desktop/config.d/admins.toml", "[sign_in]\nmethods = ['pam']\nadmins = ['boss']\n");
         bench.world.lock().unwrap().admins = vec!["boss".into()];
-        let sign_in = SignIn::new(name.parse().unwrap(), "pam", NOW);
-        let cookie = bench.app.sign_ins.add(&sign_in, NOW).unwrap();
+        Self::signed_in(bench, &SignIn::new(name.parse().unwrap(), "pam", NOW))
+    }
+
+    /// With the cookie of this sign-in.
+    pub(super) fn signed_in(bench: &'a Bench, sign_in: &SignIn) -> Self {
+        let cookie = bench.app.sign_ins.add(sign_in, NOW).unwrap();
         let mut browser = Self::new(bench);
         browser.cookies.insert("qwd".into(), cookie.expose().to_owned());
         browser
