@@ -193,7 +193,7 @@ section! {
     SignIn {
         /// Tried in this order until one succeeds: "imap", "smtp", "ldap", "email", "pam", "command", "remote_user".
         methods: Vec<String> = Vec::new(),
-        /// Names of the administrators, compared whole.
+        /// Names of the administrators, compared whole; names that "imap", "smtp", "ldap" and "email" check are in lower case.
         admins: Vec<String> = Vec::new(),
         /// Groups whose members are administrators: of LDAP, of this host where PAM signs in, or of Apache.
         admin_groups: Vec<String> = Vec::new(),
@@ -253,7 +253,7 @@ section! {
         search_dn: String = String::new(),
         /// File with its password, readable by root only.
         search_password_file: String = String::new(),
-        /// Attribute that has the name to go by; empty: the name as typed.
+        /// Attribute that has the name to go by; empty: the name as typed, in lower case.
         name_attribute: String = String::new(),
         /// A filter that the user's own entry must match, such as "(memberOf=cn=desktop,ou=groups,dc=example,dc=org)".
         require: String = String::new(),

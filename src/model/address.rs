@@ -3,8 +3,8 @@
 use super::{Problem, UserName, text_newtype};
 use std::{fmt, str::FromStr};
 
-/// An address that a mail can be sent to, and that can be a user's name: `NAME@DOMAIN`, the domain in
-/// lower case. Quoted names, comments and letters beyond ASCII, which RFC 5322 allows, are refused.
+/// An address that a mail can be sent to, and that can be a user's name: `NAME@DOMAIN`, in lower case, so
+/// that a capital makes no second person. Quoted names, comments and letters beyond ASCII, which RFC 5322 allows, are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailAddress(String);
 
@@ -51,7 +51,7 @@ impl FromStr for MailAddress {
     fn from_str(text: &str) -> Result<Self, Problem> {
         match text.split_once('@') {
             Some((local, domain)) if text.len() <= 128 && is_local(local) && domain.split('.').all(is_label) => {
-                Ok(Self(format!("{local}@{}", domain.to_ascii_lowercase())))
+                Ok(Self(format!("{local}@{domain}").to_ascii_lowercase()))
             }
             _ => Err(Problem::bad_request("A mail address is written like alice@example.org.")),
         }
@@ -71,9 +71,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_keeps_its_name_and_gets_a_small_domain() {
+    fn an_address_is_in_lower_case() {
         let address: MailAddress = "Alice.B+desk@Mail.Example.ORG".parse().unwrap();
-        assert_eq!(address.as_str(), "Alice.B+desk@mail.example.org");
+        assert_eq!(address.as_str(), "alice.b+desk@mail.example.org");
         assert_eq!(address.domain(), "mail.example.org");
         assert!("root@localhost".parse::<MailAddress>().is_ok());
         assert!(address.as_str().parse::<UserName>().is_ok());

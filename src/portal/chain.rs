@@ -45,16 +45,17 @@ pub fn takes_password(method: Method) -> bool {
     !matches!(method, Method::Email | Method::RemoteUser)
 }
 
-/// Asks the methods in their order; `ask` puts the question to one of them.
-pub fn run(methods: &[Method], typed: &str, mut ask: impl FnMut(Method, &[Previous]) -> Answer) -> Checked {
+/// Asks the methods in their order; `ask` puts the question about a name to one of them.
+pub fn run(methods: &[Method], typed: &str, mut ask: impl FnMut(Method, &str, &[Previous]) -> Answer) -> Checked {
     let mut checked = Checked { accepted: None, said: Vec::new() };
     for method in methods.iter().copied().filter(|method| takes_password(*method)) {
         if checked.accepted.is_some() && method != Method::Command {
             continue;
         }
-        let mut answer = ask(method, &checked.said);
+        let name = name_for(method, typed, checked.accepted.as_ref());
+        let mut answer = ask(method, &name, &checked.said);
         let candidate = match (answer.result, &checked.accepted) {
-            (Outcome::Accept, None) => recognised(method, typed, &mut answer),
+            (Outcome::Accept, None) => recognised(method, &name, &mut answer),
             _ => None,
         };
         let objects = checked.accepted.is_some() && !matches!(answer.result, Outcome::Accept | Outcome::Pass);
@@ -72,9 +73,20 @@ pub fn run(methods: &[Method], typed: &str, mut ask: impl FnMut(Method, &[Previo
     checked
 }
 
+/// The name that a method is asked about. Servers take a name in any case for the same person, who must
+/// not become a second one, with limits of their own, by typing a capital: they are asked about it in
+/// lower case. The administrator's program hears the name that the person will go by.
+fn name_for(method: Method, typed: &str, accepted: Option<&Accepted>) -> String {
+    match (method, accepted) {
+        (Method::Imap | Method::Smtp | Method::Ldap, _) => typed.to_ascii_lowercase(),
+        (_, Some(accepted)) => accepted.name.to_string(),
+        _ => typed.to_owned(),
+    }
+}
+
 /// The person behind an answer that accepts. A name that the service cannot use makes it a refusal.
-fn recognised(method: Method, typed: &str, answer: &mut Answer) -> Option<Accepted> {
-    let name = if answer.user.is_empty() { typed } else { &answer.user };
+fn recognised(method: Method, asked: &str, answer: &mut Answer) -> Option<Accepted> {
+    let name = if answer.user.is_empty() { asked } else { &answer.user };
     match usable(name) {
         Ok(name) => Some(Accepted { method, name, groups: std::mem::take(&mut answer.groups) }),
         Err(why) => {
@@ -103,7 +115,7 @@ mod tests {
     fn tried(answers: &[(Method, Outcome)]) -> (Option<Method>, Vec<&'static str>) {
         let methods: Vec<Method> = answers.iter().map(|(method, _)| *method).collect();
         let mut asked = Vec::new();
-        let checked = run(&methods, "alice", |method, _| {
+        let checked = run(&methods, "alice", |method, _, _| {
             asked.push(method.as_str());
             let (_, result) = answers.iter().find(|(m, _)| *m == method).unwrap();
             Answer::new(*result, "")
@@ -147,7 +159,7 @@ mod tests {
     #[test]
     fn the_command_hears_what_was_said_before() {
         let mut heard = Vec::new();
-        run(&[Imap, Pam, Command], "alice", |method, previous| match method {
+        run(&[Imap, Pam, Command], "alice", |method, _, previous| match method {
             Imap => Answer::new(Refuse, "wrong name or password"),
             Pam => Answer::new(Accept, "welcome"),
             _ => {
@@ -162,15 +174,31 @@ mod tests {
     #[test]
     fn the_name_to_go_by_is_the_methods_and_must_be_usable() {
         let name = |typed: &str, user: &str| {
-            let checked = run(&[Imap], typed, |_, _| Answer { user: user.into(), ..Answer::new(Accept, "") });
+            let checked = run(&[Imap], typed, |_, _, _| Answer { user: user.into(), ..Answer::new(Accept, "") });
             checked.accepted.map(|a| a.name.to_string())
         };
-        assert_eq!(name("Alice", "").as_deref(), Some("Alice"));
+        assert_eq!(name("Alice", "").as_deref(), Some("alice"));
         assert_eq!(name("alice@example.org", "alice").as_deref(), Some("alice"));
         for (typed, user) in
             [("local:alice", ""), ("alice", "local:alice"), ("LOCAL:x", ""), ("a b", ""), ("a", "../a")]
         {
             assert_eq!(name(typed, user), None, "{typed} {user}");
         }
+    }
+
+    #[test]
+    fn a_capital_makes_no_second_person() {
+        for method in [Imap, Smtp, Ldap] {
+            let mut asked = Vec::new();
+            let checked = run(&[method, Command], "ALICE", |_, name, _| {
+                asked.push(name.to_owned());
+                Answer::new(Accept, "")
+            });
+            // The program, too: a list of those it shuts out may have her as alice.
+            assert_eq!(asked, ["alice", "alice"], "{method:?}");
+            assert_eq!(checked.accepted.unwrap().name.as_str(), "alice");
+        }
+        // Accounts of this host may differ by it.
+        assert_eq!(run(&[Pam], "Alice", |_, _, _| Answer::new(Accept, "")).accepted.unwrap().name.as_str(), "Alice");
     }
 }

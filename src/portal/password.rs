@@ -44,7 +44,9 @@ pub fn check(ask: &Ask<'_>, name: &str, password: &Password) -> Result<SignIn, R
     let checked = if password.expose().is_empty() || name.len() > NAME_MAX || name.contains(char::is_control) {
         Checked { accepted: None, said: Vec::new() }
     } else {
-        chain::run(&ask.settings.sign_in.methods, name, |method, said| question(ask, method, name, password, said))
+        chain::run(&ask.settings.sign_in.methods, name, |method, name, said| {
+            question(ask, method, name, password, said)
+        })
     };
     count(ask, &counted, &checked, ask.now + started.elapsed().as_secs());
     if let Some(Accepted { method, name, groups }) = checked.accepted {

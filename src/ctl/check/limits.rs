@@ -1,7 +1,7 @@
 //! Offers and limits that contradict each other, or the server: pure.
 
 use super::Findings;
-use crate::config::{Catalogue, Settings, Whose};
+use crate::config::{Catalogue, Method, Settings, Whose};
 use crate::model::{Bytes, Lifetime};
 use crate::policy::{Allowed, Host, Situation, Wanted};
 
@@ -29,6 +29,26 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
     allowed_machines(found, settings, catalogue);
     if let Some(name) = settings.page.machine.as_ref().filter(|name| catalogue.get(name).is_none()) {
         found.warn(format!("page.machine is '{name}', which is no machine: 'qwdctl machines' lists those there are."));
+    }
+}
+
+/// Names that nobody can sign in under, because all who check them do so in lower case.
+pub(super) fn names(found: &mut Findings, settings: &Settings) {
+    let sign_in = &settings.sign_in;
+    let own_name = sign_in.ldap.as_ref().is_some_and(|ldap| !ldap.raw.name_attribute.is_empty());
+    let lower = |method: &Method| match method {
+        Method::Imap | Method::Smtp | Method::Email => true,
+        Method::Ldap => !own_name,
+        Method::Pam | Method::Command | Method::RemoteUser => false,
+    };
+    if sign_in.methods.is_empty() || !sign_in.methods.iter().all(lower) {
+        return;
+    }
+    let admins = sign_in.admins.iter().map(|name| ("sign_in.admins", name.as_str()));
+    let users = settings.limits.users.keys().map(|name| ("limits.user", name.as_str()));
+    for (key, name) in admins.chain(users).filter(|(_, name)| name.contains(|c: char| c.is_ascii_uppercase())) {
+        let small = name.to_ascii_lowercase();
+        found.warn(format!("{key} has '{name}', but people sign in here in lower case: write '{small}'."));
     }
 }
 
@@ -122,5 +142,20 @@ mod tests {
             s.limits.groups.insert("students".into(), Allowance { machines, ..Allowance::default() });
         });
         assert!(all.len() == 1 && all[0].starts_with("limits.group.students.machines has 'x.iso'"), "{all:?}");
+    }
+
+    #[test]
+    fn names_that_nobody_can_have_are_told() {
+        let told = |methods: &[Method]| {
+            let mut settings = Settings::default();
+            settings.sign_in.methods = methods.to_vec();
+            settings.sign_in.admins = vec!["Alice".parse().unwrap(), "bob".parse().unwrap()];
+            let mut found = Findings::default();
+            names(&mut found, &settings);
+            found.warnings
+        };
+        let sentence = "sign_in.admins has 'Alice', but people sign in here in lower case: write 'alice'.";
+        assert_eq!(told(&[Method::Imap, Method::Email]), [sentence]);
+        assert!(told(&[Method::Imap, Method::Pam]).is_empty() && told(&[]).is_empty());
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     files::folders(&mut found, &args.root, &settings);
     files::machines(&mut found, &args.root, &settings, &catalogue);
     limits::offers(&mut found, &settings, &catalogue, &crate::host::figures());
+    limits::names(&mut found, &settings);
     host::programs(&mut found, &args.root, &settings);
     web::web(&mut found, &args.root);
     web::sign_in(&mut found, &settings);
