@@ -4,10 +4,12 @@
 
 // Layer 0: words.
 pub mod model;
-// Layer 1: settings.
+// Layer 1: settings; how amounts read.
 pub mod config;
+pub mod show;
 // Layer 2: pure decisions and names.
 pub mod bus;
+pub mod overview;
 pub mod policy;
 pub mod qemu;
 pub mod unit;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, the lowest first. A module may use its own layer only where `BESIDE` says so.
 const LAYERS: [&[&str]; 5] = [
     &["model"],
-    &["config"],
-    &["bus", "policy", "qemu", "unit"],
+    &["config", "show"],
+    &["bus", "overview", "policy", "qemu", "unit"],
     &[
         "auth", "cgroup", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "site",
         "systemd",
@@ -20,6 +20,8 @@ const LAYERS: [&[&str]; 5] = [
 /// reported to the journal, and an image's format is part of QEMU's arguments.
 const BESIDE: &[(&str, &str)] = &[
     ("config", "journal"),
+    ("overview", "bus"),
+    ("overview", "policy"),
     ("policy", "journal"),
     ("qemu", "images"),
     ("policy", "qemu"),

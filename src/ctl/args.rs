@@ -56,6 +56,8 @@ pub(super) enum Command {
     },
     /// Ask guests to shut down, and wait until their sessions are gone.
     Stop(Stop),
+    /// Show what everybody's sessions use of the server, again and again; administrators only.
+    Monitor(Monitor),
     /// Show the service in figures, and what is wrong with it.
     Status,
     /// Validate the configuration and look at this server; errors and warnings say what mends them.
@@ -146,6 +148,20 @@ pub(super) struct Stop {
     pub(super) all: bool,
 }
 
+#[derive(Group)]
+pub(super) struct Monitor {
+    /// Take two readings, a second apart, print, and end.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Seconds between two readings.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(conflicts_with = "once")]
+    pub(super) interval: u64,
+    /// Write a page for browsers to a file instead of printing.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
 /// A folder as a path from the root, whoever looks into it from wherever.
 fn folder(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|e| format!("This is no folder: {e}."))
@@ -201,6 +217,10 @@ mod tests {
             "qwdctl share abc --list --view",
             "qwdctl share abc --list --once",
             "qwdctl share abc --revoke x --list",
+            "qwdctl monitor --interval 0",
+            "qwdctl monitor --interval 3601",
+            "qwdctl monitor --once --interval 5",
+            "qwdctl monitor --html",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");
         }
@@ -216,6 +236,9 @@ mod tests {
             "qwdctl share abc --revoke 1",
             "qwdctl stop abc def",
             "qwdctl stop --all",
+            "qwdctl monitor",
+            "qwdctl monitor --once --json",
+            "qwdctl monitor --html x.html --interval 60",
             "qwdctl completion bash",
         ] {
             assert!(parse(line).is_ok(), "{line}");

@@ -10,6 +10,7 @@ mod config;
 mod download;
 mod examine;
 mod machines;
+mod monitor;
 mod out;
 mod sessions;
 mod shares;
@@ -46,6 +47,7 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Download { names } => return download::download(args, names),
         Command::Refresh => return download::refresh(args),
         Command::Machines => machines::machines(args)?,
+        Command::Monitor(wanted) => monitor::monitor(args, wanted)?,
         Command::Status => return status::status(args),
         Command::Check => return check::check(args),
         Command::Config => config::config(args)?,

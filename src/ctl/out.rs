@@ -105,32 +105,6 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), units[unit])
 }
 
-/// A length of time for people, in its two largest units: `3 h 12 min`.
-pub(super) fn span(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let two = |a: u64, x: &str, b: u64, y: &str| if b == 0 { format!("{a} {x}") } else { format!("{a} {x} {b} {y}") };
-    match seconds {
-        86_400.. => two(days, "d", hours, "h"),
-        3_600.. => two(hours, "h", minutes, "min"),
-        60.. => two(minutes, "min", seconds % 60, "s"),
-        _ => format!("{seconds} s"),
-    }
-}
-
-/// What is left until `end` (seconds since 1970; zero is never).
-pub(super) fn left(end: u64, now: u64) -> String {
-    match end {
-        0 => "no end".to_owned(),
-        end if end <= now => "over".to_owned(),
-        end => span(end - now),
-    }
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,16 +113,6 @@ mod tests {
     fn sizes_have_units() {
         let all = [0, 1, 1023, 1024, 1536, 1 << 20, (1 << 30) - 1, 1 << 30, 3 << 39, u64::MAX].map(size);
         assert_eq!(all, ["0 B", "1 B", "1023 B", "1 KiB", "1.5 KiB", "1 MiB", "1 GiB", "1 GiB", "1.5 TiB", "16 EiB"]);
-    }
-
-    #[test]
-    fn times_are_two_units_long() {
-        let all = [0, 59, 60, 61, 3_600, 11_520, 86_399, 86_400, 90_000, 345_600].map(span);
-        assert_eq!(
-            all,
-            ["0 s", "59 s", "1 min", "1 min 1 s", "1 h", "3 h 12 min", "23 h 59 min", "1 d", "1 d 1 h", "4 d"]
-        );
-        assert_eq!([left(0, 5), left(5, 5), left(65, 5)], ["no end", "over", "1 min"]);
     }
 
     #[test]

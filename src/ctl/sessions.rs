@@ -4,7 +4,9 @@ use super::args::{Args, List, Start};
 use super::client::{Client, checked, is_root};
 use super::{out, shares};
 use crate::bus::{Asker, NewSession, NewShare, Session, Viewer, problem_of};
+use crate::host;
 use crate::model::{Lifetime, MachineName, Problem, Role, Word};
+use crate::show;
 use crate::site;
 use serde::Serialize;
 
@@ -107,7 +109,7 @@ pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
     if sessions.is_empty() {
         return out::line("There are no sessions.");
     }
-    out::bytes(table(&sessions, out::now(), out::width()).as_bytes())
+    out::bytes(table(&sessions, host::now(), out::width()).as_bytes())
 }
 
 fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
@@ -120,7 +122,7 @@ fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
             s.state.clone(),
             cpus,
             memory,
-            out::left(s.expires_at, now),
+            show::left(s.expires_at, now),
         ]
     };
     let heads = ["ID", "OWNER", "MACHINE", "STATE", "CPUS", "MEMORY", "LEFT"];
@@ -152,7 +154,7 @@ fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
             problem => return Err(problem),
         },
     });
-    if args.json { out::json(&shown) } else { out::bytes(out::pairs(&details(&shown, out::now())).as_bytes()) }
+    if args.json { out::json(&shown) } else { out::bytes(out::pairs(&details(&shown, host::now())).as_bytes()) }
 }
 
 fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
@@ -167,9 +169,9 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
         ("Memory", out::size(s.memory_bytes)),
         ("Acceleration", s.accel.clone()),
         ("Network", s.network.clone()),
-        ("Age", out::span(now.saturating_sub(s.created_at))),
-        ("Time left", out::left(s.expires_at, now)),
-        ("Extendable to", out::left(s.extendable_until, now)),
+        ("Age", show::span(now.saturating_sub(s.created_at))),
+        ("Time left", show::left(s.expires_at, now)),
+        ("Extendable to", show::left(s.extendable_until, now)),
         ("URL", shown.url.clone()),
     ];
     rows.extend(shown.viewers.iter().flatten().map(|viewer| ("On the screen", shares::viewer(viewer, now))));

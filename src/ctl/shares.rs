@@ -4,7 +4,9 @@ use super::args::{Args, Share as Wanted};
 use super::client::{Client, checked};
 use super::out;
 use crate::bus::{Share, Viewer};
+use crate::host;
 use crate::model::Problem;
+use crate::show;
 use crate::site;
 use serde::Serialize;
 
@@ -41,7 +43,7 @@ fn list(args: &Args, client: &Client, id: &str) -> Result<(), Problem> {
     if args.json {
         return out::json(&serde_json::json!({ "shares": shares, "viewers": viewers }));
     }
-    let now = out::now();
+    let now = host::now();
     let links = match shares.as_slice() {
         [] => "The session is not shared.\n".to_owned(),
         shares => links(shares, now, out::width()),
@@ -56,13 +58,13 @@ fn list(args: &Args, client: &Client, id: &str) -> Result<(), Problem> {
 fn links(shares: &[Share], now: u64, width: Option<usize>) -> String {
     let row = |s: &Share| {
         // A share without an end of its own ends with its session.
-        let left = if s.expires_at == 0 { "with the session".to_owned() } else { out::left(s.expires_at, now) };
+        let left = if s.expires_at == 0 { "with the session".to_owned() } else { show::left(s.expires_at, now) };
         let good = if s.once { "one browser" } else { "anybody" };
         let used = match s.used {
             false => "no".to_owned(),
-            true => format!("by {}, {} ago", who(&s.used_by), out::span(now.saturating_sub(s.used_at))),
+            true => format!("by {}, {} ago", who(&s.used_by), show::span(now.saturating_sub(s.used_at))),
         };
-        vec![s.id.clone(), s.role.clone(), out::span(now.saturating_sub(s.created_at)), left, good.to_owned(), used]
+        vec![s.id.clone(), s.role.clone(), show::span(now.saturating_sub(s.created_at)), left, good.to_owned(), used]
     };
     let rows: Vec<_> = shares.iter().map(row).collect();
     out::table(&["SHARE", "ROLE", "AGE", "LEFT", "FOR", "USED"], &rows, width)
@@ -71,7 +73,7 @@ fn links(shares: &[Share], now: u64, width: Option<usize>) -> String {
 fn people(viewers: &[Viewer], now: u64, width: Option<usize>) -> String {
     let row = |v: &Viewer| {
         let by = if v.share.is_empty() { "own right" } else { &v.share };
-        let since = out::span(now.saturating_sub(v.since));
+        let since = show::span(now.saturating_sub(v.since));
         vec![who(&v.name).to_owned(), v.role.clone(), by.to_owned(), v.address.clone(), since]
     };
     let rows: Vec<_> = viewers.iter().map(row).collect();
@@ -88,7 +90,7 @@ pub(super) fn viewer(viewer: &Viewer, now: u64) -> String {
     let Viewer { share, name, role, address, since, .. } = viewer;
     let by = if share.is_empty() { String::new() } else { format!(" by link {share}") };
     let from = if address.is_empty() { String::new() } else { format!(" from {address}") };
-    format!("{} ({role}){by}{from}, for {}", who(name), out::span(now.saturating_sub(*since)))
+    format!("{} ({role}){by}{from}, for {}", who(name), show::span(now.saturating_sub(*since)))
 }
 
 #[cfg(test)]

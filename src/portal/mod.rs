@@ -34,7 +34,6 @@ pub mod remote;
 pub mod router;
 pub mod routes;
 pub mod server;
-pub mod show;
 pub mod signins;
 pub mod site;
 pub mod store;

@@ -1,6 +1,6 @@
 //! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
 
-use qwd::bus::{Asker, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Viewer};
+use qwd::bus::{Asker, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Usage, Viewer};
 use qwd::model::{Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -109,6 +109,11 @@ impl Bed {
         let mut address = String::new();
         BufReader::new(bus.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
         Self { root, bus, address: address.trim().to_owned(), _launcher: None }
+    }
+
+    /// Where its bus listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Runs qwdctl with a line of arguments.
@@ -266,6 +271,25 @@ impl Fake {
     fn examine(&self, name: &str) -> Result<Machine, Problem> {
         let found = self.machines(Asker::default()).into_iter().find(|m| m.name == name);
         found.ok_or_else(|| Problem::new(Word::NoSuchMachine, "There is no such machine."))
+    }
+
+    /// Each session keeps half a CPU busy.
+    fn monitor(&self, asker: Asker) -> Result<(Status, Vec<Usage>), Problem> {
+        let read_at_microseconds = qwd::host::now_microseconds() & !1;
+        let usage = |session: &Session| Usage {
+            session: session.clone(),
+            read_at_microseconds,
+            cpu_microseconds: read_at_microseconds / 2,
+            memory_used: 200 << 20,
+            memory_limit: 1 << 30,
+            tasks: 5,
+            viewers: 1,
+        };
+        let usages: Vec<Usage> = self.sessions.lock().unwrap().iter().map(usage).collect();
+        if usages.iter().any(|usage| usage.session.machine == "full.iso") {
+            return Err(Problem::new(Word::NotAllowed, "Only an administrator may see that."));
+        }
+        Ok((self.status(asker), usages))
     }
 
     fn status(&self, _asker: Asker) -> Status {

@@ -3,6 +3,7 @@
 mod bed;
 mod check;
 mod download;
+mod monitor;
 mod packed;
 mod sessions;
 mod site;

@@ -9,7 +9,8 @@ use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
 use crate::portal::signins::SignIn;
 use crate::portal::site;
-use crate::portal::{asked, show, start};
+use crate::portal::{asked, start};
+use crate::show;
 use serde_json::json;
 
 /// How long a reader may wait for a change of state, in seconds.

@@ -12,7 +12,8 @@ use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::identity::Person;
 use crate::portal::refusal::Refusal;
-use crate::portal::{cookies, mailing, show};
+use crate::portal::{cookies, mailing};
+use crate::show;
 use askama::Template;
 
 #[derive(Template)]

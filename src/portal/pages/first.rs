@@ -10,7 +10,7 @@ use crate::portal::form::Form;
 use crate::portal::http::Reply;
 use crate::portal::identity;
 use crate::portal::refusal::Refusal;
-use crate::portal::show;
+use crate::show;
 use askama::Template;
 
 /// What was chosen, as text, so that a form that comes back looks as it was sent.

@@ -7,10 +7,11 @@ use crate::bus::Session;
 use crate::model::{Bytes, Lifetime};
 use crate::policy::{Warning, warning};
 use crate::portal::ask::Ask;
+use crate::portal::asked;
 use crate::portal::http::Reply;
 use crate::portal::qr::{Qr, qr};
 use crate::portal::refusal::Refusal;
-use crate::portal::{asked, show};
+use crate::show;
 use askama::Template;
 
 #[derive(Template)]

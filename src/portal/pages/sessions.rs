@@ -5,7 +5,7 @@ use crate::bus::Session;
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::show;
+use crate::show;
 use askama::Template;
 
 /// A session as the pages show it.
@@ -41,13 +41,7 @@ impl Card {
 
     /// The state in words.
     pub(super) fn state(&self) -> &'static str {
-        match self.session.state.as_str() {
-            "starting" => "Starting",
-            "running" => "Running",
-            "stopping" => "Shutting down",
-            "ended" => "Ended",
-            _ => "Failed",
-        }
+        show::state(&self.session.state)
     }
 }
 

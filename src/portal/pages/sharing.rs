@@ -4,7 +4,7 @@ use crate::bus::{Share, Viewer};
 use crate::portal::ask::Ask;
 use crate::portal::qr::Qr;
 use crate::portal::refusal::Refusal;
-use crate::portal::show;
+use crate::show;
 
 /// A link that was just made, and is shown once.
 pub(super) struct NewLink {

@@ -5,7 +5,7 @@ use super::first::Choices;
 use crate::bus::Offer;
 use crate::config::Settings;
 use crate::model::{Bytes, Lifetime};
-use crate::portal::show;
+use crate::show;
 
 /// One value on offer.
 pub(super) struct Value {

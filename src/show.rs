@@ -1,4 +1,4 @@
-//! Amounts and times as people read them.
+//! Amounts, times and states as people read them.
 
 use crate::model::{Bytes, Lifetime};
 
@@ -63,6 +63,17 @@ pub fn left(end: u64, now: u64) -> String {
     }
 }
 
+/// A session's state in words.
+pub fn state(state: &str) -> &'static str {
+    match state {
+        "starting" => "Starting",
+        "running" => "Running",
+        "stopping" => "Shutting down",
+        "ended" => "Ended",
+        _ => "Failed",
+    }
+}
+
 /// An ISO 8601 time in UTC, for `<time datetime>`.
 pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
@@ -82,6 +93,11 @@ pub fn utc(seconds: u64) -> String {
 pub fn moment(seconds: u64) -> String {
     let utc = utc(seconds);
     format!("{} UTC", utc.get(..16).unwrap_or(&utc).replace('T', " "))
+}
+
+/// The same to the second.
+pub fn second(seconds: u64) -> String {
+    format!("{} UTC", utc(seconds).trim_end_matches('Z').replace('T', " "))
 }
 
 #[cfg(test)]
@@ -115,5 +131,6 @@ mod tests {
             assert_eq!(utc(seconds), text);
         }
         assert_eq!(moment(951_782_460), "2000-02-29 00:01 UTC");
+        assert_eq!(second(951_782_461), "2000-02-29 00:01:01 UTC");
     }
 }
