@@ -232,6 +232,48 @@ def test_a_link_from_the_mailbox_leads_to_a_session(bed, browser, mail_server, c
     assert leaks.split() == ["0"]
 
 
+# From so many names and addresses as are told, straight to the portal as Apache does it: how many got in, and
+# the portal's own memory before and after, in KiB.
+FLOOD = r"""
+import http.client, json, socket, subprocess, sys
+
+class Portal(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect("/run/qemu-web-desktop/portal.sock")
+
+portal, statuses = Portal("localhost"), {}
+def wrong(n):
+    address = f"198.{18 + n // 65536}.{n // 256 % 256}.{n % 256}"
+    headers = {"Content-Type": "application/json", "Origin": "http://localhost", "X-Forwarded-For": address,
+               "X-Forwarded-Proto": "http"}
+    portal.request("POST", "/qemu-web-desktop/api/v1/sign-in", json.dumps({"name": f"n{n}", "password": ""}), headers)
+    answer = portal.getresponse()
+    answer.read()
+    statuses[answer.status] = statuses.get(answer.status, 0) + 1
+def memory():
+    pid = subprocess.run(["systemctl", "show", "-P", "MainPID", "qwd-portal.service"], capture_output=True, text=True)
+    lines = open(f"/proc/{pid.stdout.strip()}/smaps_rollup").read().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Private_Clean", "Swap:")))
+
+count = int(sys.argv[1])
+for n in range(200):
+    wrong(n)
+before = memory()
+for n in range(200, 200 + count):
+    wrong(n)
+print(json.dumps({"statuses": statuses, "before": before, "after": memory()}))
+"""
+
+
+def test_ten_thousand_wrong_sign_ins_leave_the_portals_memory_where_it_was(bed, configured):
+    configured(PAM)
+    told = json.loads(bed.run("python3", "-c", FLOOD, "10000").stdout)
+    assert set(told["statuses"]) <= {"401", "429"} and told["statuses"]["401"] > 100, told
+    assert told["after"] - told["before"] < 512, told
+    assert sign_in(bed, "ada", "right of ada")[0] == 200
+
+
 # By Apache
 
 SITE = "/etc/apache2/conf-available/qwd-people.conf"

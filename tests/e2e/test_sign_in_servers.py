@@ -290,6 +290,32 @@ def test_qwdctl_check_finds_the_server_that_would_not_be_asked(servers):
     assert any("Others than root may read /etc/passwd" in w for w in warnings)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_person_of_the_server_signs_in_and_starts_a_session(servers, browser, method):
+    ldap = {**SEARCH, "group_base": BASE}
+    config = settings("mail.example.org", "tls", [method], ldap=ldap)
+    servers.write(CONFIG, config.replace("[sign_in]", '[sign_in]\nadmin_groups = ["physics"]'))
+    servers.run("systemctl", "stop", "qwd-portal.service")
+    try:
+        browser.open(servers.url)
+        # Servers take her in any case; she is one person all the same.
+        browser.type("#name", "Alice")
+        browser.type("#password", "s3cret")
+        browser.click("form[action$='/sign-in'] button.primary")
+        browser.wait_for('input[name="machine"][value="menu.iso"]').click()
+        assert browser.text(".who .name") == "alice"
+        # The directory's group makes her an administrator.
+        assert bool(browser.find_all('a[href$="/monitor"]')) == (method == "ldap")
+        browser.click('input[name="terms"]')
+        browser.click('form[action$="/sessions"] button.primary')
+        browser.wait_for("#session")
+        session = browser.find("#session").attribute("data-session")
+        assert servers.json("show", session)["owner"] == "alice"
+        servers.ctl("stop", session)
+    finally:
+        servers.run(f"rm -f {CONFIG}; systemctl stop qwd-portal.service")
+
+
 CONNECT = 'import socket; socket.socket(socket.AF_UNIX).connect("/run/qemu-web-desktop/auth-network.sock")'
 
 
