@@ -46,7 +46,7 @@ install:
 	install -d $(DESTDIR)$(tmpfilesdir)
 	install -m 644 units/tmpfiles.d/qemu-web-desktop.conf $(DESTDIR)$(tmpfilesdir)/
 	install -m 644 $(wildcard html/static/*) $(wildcard apache/unavailable.*) $(DESTDIR)$(pkgdata)/static/
-	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/apache2/conf-available
+	install -d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/config.d $(DESTDIR)$(sysconfdir)/qemu-web-desktop/icons $(DESTDIR)$(sysconfdir)/apache2/conf-available
 	install -d $(DESTDIR)$(sysconfdir)/pam.d
 	test -e $(DESTDIR)$(sysconfdir)/pam.d/qemu-web-desktop || \
 	    install -m 644 etc/pam.d/qemu-web-desktop $(DESTDIR)$(sysconfdir)/pam.d/

@@ -1,5 +1,7 @@
 //! The records that cross the bus. A change here is a change of the interface's version.
 
+use crate::config::MachineEntry;
+use crate::model::Bytes;
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::Type;
 
@@ -68,7 +70,7 @@ pub struct Machine {
     pub description: String,
     /// Empty if it can be started; else the sentence why not.
     pub problem: String,
-    /// Why it does not fit what the one who asks can have now, as a sentence; else empty.
+    /// What it needs and cannot have now for the one who asks, as a sentence; else empty.
     pub unfit: String,
     /// Size of the image file in bytes; zero if there is none.
     pub image_bytes: u64,
@@ -90,6 +92,26 @@ pub struct Machine {
     pub lifetime_seconds: u64,
     /// The kind of processor: `x86_64` or `aarch64`.
     pub architecture: String,
+}
+
+/// What its section says; whether it can be started is not known.
+impl From<&MachineEntry> for Machine {
+    fn from(entry: &MachineEntry) -> Self {
+        let bytes = |amount: Option<Bytes>| amount.map_or(0, |bytes| bytes.0);
+        Self {
+            name: entry.name.to_string(),
+            description: entry.description.clone().unwrap_or_default(),
+            icon: entry.icon().path(),
+            cpus: entry.cpus.usual.unwrap_or(0),
+            cpus_min: entry.cpus.least.unwrap_or(0),
+            cpus_max: entry.cpus.most.unwrap_or(0),
+            memory_bytes: bytes(entry.memory.usual),
+            memory_min: bytes(entry.memory.least),
+            memory_max: bytes(entry.memory.most),
+            lifetime_seconds: entry.lifetime.map_or(0, |lifetime| lifetime.0),
+            ..Self::default()
+        }
+    }
 }
 
 /// What a new link is to allow.

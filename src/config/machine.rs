@@ -5,7 +5,8 @@
 //! fit together is decided in `qemu`, where the emulator is known.
 
 use super::ConfigError;
-use super::hardware::Hardware;
+use super::hardware::{Architecture, Guest, Hardware};
+use super::icon::Icon;
 use super::nearest::nearest;
 use crate::model::{Bytes, Lifetime, MachineName, Problem};
 use std::str::FromStr;
@@ -21,8 +22,8 @@ pub struct MachineEntry {
     pub description: Option<String>,
     /// SHA-256 of what the URL delivers, in lower-case hexadecimal.
     pub sha256: Option<String>,
-    /// A picture, as a path on the web server.
-    pub icon: Option<String>,
+    /// Its picture.
+    pub icon: Option<Icon>,
     /// The groups whose members may use it; empty: everybody.
     pub groups: Vec<String>,
     /// Virtual CPUs.
@@ -58,7 +59,7 @@ pub(super) const KEYS: [(&str, Setter); 23] = [
     ("url", |m, v| keep(&mut m.url, v)),
     ("description", |m, v| keep(&mut m.description, v)),
     ("sha256", |m, v| put(&mut m.sha256, sha256(v))),
-    ("icon", |m, v| put(&mut m.icon, icon(v))),
+    ("icon", |m, v| put(&mut m.icon, Icon::parse(v))),
     ("groups", |m, v| groups(v).map(|all| m.groups = all)),
     ("cpus", |m, v| put(&mut m.cpus.usual, cpus(v))),
     ("cpus_min", |m, v| put(&mut m.cpus.least, cpus(v))),
@@ -97,6 +98,17 @@ impl MachineEntry {
             faults: Vec::new(),
             seen: Vec::new(),
         }
+    }
+
+    /// Its picture, or one that shows its kind.
+    pub fn icon(&self) -> Icon {
+        let kind = || match (self.hardware.guest, self.hardware.architecture) {
+            (Some(Guest::Windows), _) => "window",
+            (_, Some(Architecture::Arm)) => "chip",
+            _ if self.name.as_str().to_ascii_lowercase().ends_with(".iso") => "disc",
+            _ => "desktop",
+        };
+        self.icon.clone().unwrap_or_else(|| Icon::Shipped(kind()))
     }
 
     /// Takes a line `key=value`.
@@ -188,15 +200,6 @@ fn sha256(text: &str) -> Result<String, String> {
         return Ok(text.to_ascii_lowercase());
     }
     Err("this takes 64 hexadecimal digits, as sha256sum prints them".to_owned())
-}
-
-/// A path on the same web server: the pages show nothing from elsewhere.
-fn icon(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-~%+@()?=&".contains(c);
-    if text.starts_with('/') && !text.starts_with("//") && text.chars().all(plain) {
-        return Ok(text.to_owned());
-    }
-    Err("this takes the path of a picture on this web server, such as /icons/debian.svg".to_owned())
 }
 
 fn groups(text: &str) -> Result<Vec<String>, String> {

@@ -6,6 +6,7 @@
 
 mod file;
 mod hardware;
+mod icon;
 mod keys;
 mod limits;
 mod machine;
@@ -20,6 +21,7 @@ mod watched;
 
 pub use file::{Loaded, Origin, load};
 pub use hardware::{Architecture, Card, Clock, DiskBus, Firmware, Guest, Hardware as MachineHardware, Video, Word};
+pub use icon::Icon;
 pub use keys::{flatten, free_keys, known_keys};
 pub use limits::{Allowance, Limits, Whose};
 pub use machine::{Amounts, MachineEntry};

@@ -45,19 +45,38 @@ pub(super) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), Problem> 
     }
     let row = |m: &Machine| {
         let size = if m.image_bytes == 0 { "-".to_owned() } else { out::size(m.image_bytes) };
-        vec![m.name.clone(), state(m).to_owned(), size, m.description.clone()]
+        let cpus = amounts(m.cpus_min.into(), m.cpus_max.into(), |n| n.to_string());
+        let memory = amounts(m.memory_min, m.memory_max, out::size);
+        vec![m.name.clone(), state(m).to_owned(), cpus, memory, size, m.description.clone()]
     };
     let rows: Vec<_> = machines.iter().map(row).collect();
-    out::bytes(out::table(&["MACHINE", "STATE", "SIZE", "DESCRIPTION"], &rows, out::width()).as_bytes())?;
-    for machine in machines.iter().filter(|m| !m.problem.is_empty()) {
-        out::line(&format!("{}: {}", machine.name, machine.problem))?;
+    let heads = ["MACHINE", "STATE", "CPUS", "MEMORY", "SIZE", "DESCRIPTION"];
+    out::bytes(out::table(&heads, &rows, out::width()).as_bytes())?;
+    for machine in &machines {
+        // One of them at most.
+        let why = format!("{}{}", machine.problem, machine.unfit);
+        if !why.is_empty() {
+            out::line(&format!("{}: {why}", machine.name))?;
+        }
     }
     Ok(())
 }
 
+/// The least and the most that a machine takes; zero: no bound.
+fn amounts(least: u64, most: u64, show: impl Fn(u64) -> String) -> String {
+    match (least, most) {
+        (0, 0) => "any".to_owned(),
+        (least, 0) => format!("{}+", show(least)),
+        (0, most) => format!("up to {}", show(most)),
+        (least, most) if least == most => show(least),
+        (least, most) => format!("{} to {}", show(least), show(most)),
+    }
+}
+
 fn state(machine: &Machine) -> &'static str {
     match (machine.problem.is_empty(), machine.image_bytes) {
-        (true, _) => "ready",
+        (true, _) if machine.unfit.is_empty() => "ready",
+        (true, _) => "unfit",
         (false, 0) => "missing",
         (false, _) => "unusable",
     }
@@ -88,11 +107,8 @@ fn from_files(root: &Path) -> Result<Vec<Machine>, Problem> {
 fn from_file(folder: &Path, entry: &MachineEntry) -> Machine {
     let place = images::locate(folder, &entry.name);
     Machine {
-        name: entry.name.to_string(),
-        description: entry.description.clone().unwrap_or_default(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
         problem: entry.faults.first().map(ToString::to_string).or(place.err().map(|p| p.message)).unwrap_or_default(),
-        icon: entry.icon.clone().unwrap_or_default(),
-        ..Machine::default()
+        ..Machine::from(entry)
     }
 }

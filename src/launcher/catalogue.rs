@@ -9,7 +9,7 @@ use crate::bus::Machine;
 use crate::config::{MachineEntry, Settings, Word as _};
 use crate::images::{Facts, Place, REPORT_MAX, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
-use crate::policy::{self, Offer};
+use crate::policy;
 use crate::qemu::Hardware;
 use crate::unit;
 use std::os::unix::fs::PermissionsExt;
@@ -24,25 +24,28 @@ pub(super) struct Ready {
 }
 
 /// The machines that this person may use, all of them for root and before anybody is signed in, each with
-/// the reason if it cannot be started, or not with what is offered now.
-pub(super) fn machines(core: &Core, person: Option<&Person>, offer: &Offer) -> Vec<Machine> {
+/// the reason if it cannot be started, or, by `unfit`, not now.
+pub(super) fn machines(
+    core: &Core,
+    person: Option<&Person>,
+    unfit: impl Fn(&MachineEntry) -> Option<String>,
+) -> Vec<Machine> {
     let loaded = core.loaded();
     let person = person.filter(|person| !person.root);
     let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
     let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
-    offered.map(|entry| described(&loaded.settings, entry, offer)).collect()
+    let described = |entry: &MachineEntry| {
+        let machine = describe(&loaded.settings, entry);
+        let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
+        Machine { unfit: unfit.unwrap_or_default(), ..machine }
+    };
+    offered.map(described).collect()
 }
 
 fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
     person.allowed.machine(&entry.name)?;
     policy::may_use(entry, &person.groups)
-}
-
-fn described(settings: &Settings, entry: &MachineEntry, offer: &Offer) -> Machine {
-    let machine = describe(settings, entry);
-    let unfit = if machine.problem.is_empty() { policy::unfit(entry, offer) } else { None };
-    Machine { unfit: unfit.unwrap_or_default(), ..machine }
 }
 
 fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
@@ -52,20 +55,10 @@ fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     Machine {
-        name: entry.name.to_string(),
-        description: entry.description.clone().unwrap_or_default(),
         problem: problem.map(|p| p.message).unwrap_or_default(),
-        unfit: String::new(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
-        icon: entry.icon.clone().unwrap_or_default(),
-        cpus: entry.cpus.usual.unwrap_or(0),
-        cpus_min: entry.cpus.least.unwrap_or(0),
-        cpus_max: entry.cpus.most.unwrap_or(0),
-        memory_bytes: entry.memory.usual.map_or(0, |b| b.0),
-        memory_min: entry.memory.least.map_or(0, |b| b.0),
-        memory_max: entry.memory.most.map_or(0, |b| b.0),
-        lifetime_seconds: entry.lifetime.map_or(0, |t| t.0),
         architecture,
+        ..Machine::from(entry)
     }
 }
 

@@ -5,28 +5,35 @@ use super::core::Core;
 use super::table::taken;
 use super::{catalogue, create};
 use crate::bus::{self, Machine};
+use crate::config::MachineEntry;
 use crate::host;
-use crate::policy::{Allowed, Offer, Situation};
+use crate::policy::{self, Allowed, Offer, Situation};
 
 /// The machines that this person may use, and which of them fit now.
 pub(super) fn machines(core: &Core, person: Option<&Person>) -> Vec<Machine> {
-    catalogue::machines(core, person, &decided(core, person))
+    front(core, person).1
 }
 
 /// What would be accepted from this person now; before anybody is signed in, from somebody of whom
 /// nothing is known.
 pub(super) fn offer(core: &Core, person: Option<&Person>) -> bus::Offer {
-    told(decided(core, person))
+    decide(core, person, |offer, _| told(offer))
 }
 
 /// Both, from the same figures.
 pub(super) fn front(core: &Core, person: Option<&Person>) -> (bus::Offer, Vec<Machine>) {
-    let offer = decided(core, person);
-    let machines = catalogue::machines(core, person, &offer);
-    (told(offer), machines)
+    decide(core, person, |offer, situation| {
+        // Where nothing can be started, one reason is enough.
+        let unfit = |entry: &MachineEntry| match &offer.reason {
+            None => situation.unfit(&policy::needs(entry)),
+            Some(_) => None,
+        };
+        let machines = catalogue::machines(core, person, unfit);
+        (told(offer), machines)
+    })
 }
 
-fn decided(core: &Core, person: Option<&Person>) -> Offer {
+fn decide<T>(core: &Core, person: Option<&Person>, then: impl FnOnce(Offer, &Situation<'_>) -> T) -> T {
     let loaded = core.loaded();
     let settings = &loaded.settings;
     let allowed = person.map_or_else(|| Allowed::anybody(settings), |person| person.allowed.clone());
@@ -34,7 +41,7 @@ fn decided(core: &Core, person: Option<&Person>) -> Offer {
     let situation = Situation::new(settings, &allowed, host::figures(), &sessions, person.map(|p| &p.name));
     let offer = situation.offer();
     let no_room = || create::room(settings).err().map(|problem| problem.message);
-    Offer { reason: offer.reason.or_else(no_room), ..offer }
+    then(Offer { reason: offer.reason.or_else(no_room), ..offer }, &situation)
 }
 
 fn told(offer: Offer) -> bus::Offer {

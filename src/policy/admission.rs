@@ -144,6 +144,15 @@ impl<'a> Situation<'a> {
         }
     }
 
+    /// Why what needs so much would not be admitted though something would, where that is so.
+    pub fn unfit(&self, needs: &Wanted) -> Option<String> {
+        let short = |lefts: &[Left], needs: u64| {
+            let tightest = lefts.iter().min_by_key(|left| left.amount)?;
+            (needs > tightest.amount).then(|| tightest.short(needs))
+        };
+        short(&self.memory(), needs.memory.0).or_else(|| short(&self.cpus(), needs.cpus.into()))
+    }
+
     /// Why not even the least session would be admitted, where that is so.
     fn nothing_fits(&self) -> Option<String> {
         if let Err(problem) = self.allowed.any_machine().and_then(|()| self.places()) {

@@ -158,6 +158,27 @@ fn who_may_start_nothing_is_told_so() {
     assert_eq!(world.situation(&owner, &[]).offer().reason.unwrap(), "You may use none of the machines (K).");
 }
 
+#[test]
+fn why_a_machine_does_not_fit_now_names_what_is_short() {
+    let mut world = World::new(|limits| limits.service_max_cpu_fraction_nb_per_user = 1.0);
+    let owner = "alice".parse().unwrap();
+    let unfit = |world: &World, sessions: &[Taken], cpus, memory| {
+        world.situation(&owner, sessions).unfit(&Wanted { cpus, memory: Bytes(memory) })
+    };
+    assert_eq!(unfit(&world, &[], 2, GIB), None);
+    assert_eq!(unfit(&world, &[], 0, 0), None);
+    let own = "It needs 3 CPUs. One person's sessions can have 2 CPUs together on this server \
+               (limits.service_max_cpu_fraction_nb_per_user)";
+    assert_eq!(unfit(&world, &[], 3, 0).unwrap(), format!("{own}."));
+    assert_eq!(unfit(&world, &[taken("alice", 1, 0)], 3, 0).unwrap(), format!("{own}: you have 1 CPU."));
+    world.allowed.memory = Some(Bound { most: Bytes(64 * GIB), key: "K".into() });
+    world.host.memory_available = Bytes(3 * GIB);
+    assert_eq!(
+        unfit(&world, &[], 3, 8 * GIB).unwrap(),
+        "It needs 8.0 GiB of memory. The server has 3.0 GiB of memory free."
+    );
+}
+
 /// What stands in the first brackets, the limit's key; or what is said of the host's memory.
 fn key(sentence: &str) -> &str {
     sentence.split(['(', ')']).nth(1).unwrap_or(sentence.split(" free").next().unwrap())

@@ -1,6 +1,6 @@
 //! What a machine's own section adds to the decision: who may use it, and with how much.
 
-use super::admission::{Offer, Wanted};
+use super::admission::Wanted;
 use crate::config::{Amounts, MachineEntry};
 use crate::model::{Bytes, Lifetime, Problem, Word};
 use std::fmt::Display;
@@ -68,18 +68,9 @@ fn refused(machine: &MachineEntry, range: String, what: &str, asked: impl Displa
     Problem::bad_request(format!("The machine '{}' takes {range} {what}; you asked for {asked}.", machine.name))
 }
 
-/// Why the machine cannot be started now by somebody who has this offer, though others might be; `None`
-/// if it can, or if nothing can.
-pub fn unfit(machine: &MachineEntry, offer: &Offer) -> Option<String> {
-    if offer.reason.is_some() {
-        return None;
-    }
-    let (cpus, memory) = (machine.cpus.least.unwrap_or(0), machine.memory.least.unwrap_or_default());
-    if cpus > offer.cpus {
-        return Some(format!("It takes {cpus} CPUs, and you can have {} now.", offer.cpus));
-    }
-    let more = memory > offer.memory;
-    more.then(|| format!("It takes {memory} of memory, and you can have {} MiB now.", offer.memory.0 >> 20))
+/// What the machine cannot do without; zero where it says nothing.
+pub fn needs(machine: &MachineEntry) -> Wanted {
+    Wanted { cpus: machine.cpus.least.unwrap_or(0), memory: machine.memory.least.unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -134,12 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_now_is_told() {
-        let offer = Offer { sessions: 1, cpus: 2, memory: Bytes(3 << 30), lifetime: Lifetime(0), reason: None };
-        assert_eq!(unfit(&machine("cpus_min=2\nmemory_min=3G"), &offer), None);
-        assert!(unfit(&machine("cpus_min=3"), &offer).unwrap().contains("3 CPUs, and you can have 2 now"));
-        assert!(unfit(&machine("memory_min=4G"), &offer).unwrap().contains("4G of memory, and you can have 3072 MiB"));
-        let closed = Offer { reason: Some("Full.".into()), cpus: 0, ..offer };
-        assert_eq!(unfit(&machine("cpus_min=3"), &closed), None);
+    fn a_machine_needs_its_least() {
+        let of = |keys| needs(&machine(keys));
+        assert_eq!((of("").cpus, of("").memory), (0, Bytes(0)));
+        assert_eq!((of("cpus_min=2\ncpus=4").cpus, of("memory_min=3G\nmemory=8G").memory), (2, Bytes(3 << 30)));
     }
 }

@@ -14,5 +14,5 @@ pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted,
 pub use allowed::{Allowed, Bound};
 pub use ending::{Asked, Ending, Outcome, explain};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
-pub use machine::{Request, may_use, unfit, with_amounts};
+pub use machine::{Request, may_use, needs, with_amounts};
 pub use rate::{Reading, Readings};

@@ -62,6 +62,15 @@ impl Left {
         limit(format!("{}: {had}{end}", self.fact))
     }
 
+    /// Why what takes so much does not fit now.
+    pub(super) fn short(&self, needs: u64) -> String {
+        let needs = self.unit.show(needs);
+        match self.has {
+            Some(has) if has > 0 => format!("It needs {needs}. {}: you have {}.", self.fact, self.unit.show(has)),
+            _ => format!("It needs {needs}. {}.", self.fact),
+        }
+    }
+
     /// Why there is nothing to offer.
     pub(super) fn exhausted(&self) -> String {
         match self.has {
@@ -83,10 +92,11 @@ impl Unit {
 
 /// Bytes rounded down, as `1.5 GiB` or `512 MiB`.
 fn human(bytes: u64) -> String {
-    if bytes >= 1 << 30 {
-        format!("{:.1} GiB", ((u128::from(bytes) * 10) >> 30) as f64 / 10.0)
-    } else {
-        format!("{} MiB", bytes >> 20)
+    let tenths = |shift: u32| ((u128::from(bytes) * 10) >> shift) as f64 / 10.0;
+    match bytes >> 20 {
+        0x10_0000.. => format!("{:.1} TiB", tenths(40)),
+        1024.. => format!("{:.1} GiB", tenths(30)),
+        mebibytes => format!("{mebibytes} MiB"),
     }
 }
 

@@ -322,6 +322,7 @@ fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
         description: description.into(),
         problem: problem.into(),
         image_bytes: 3 << 29,
+        icon: "/qemu-web-desktop/static/icon-desktop.svg".into(),
         ..Machine::default()
     }
 }

@@ -261,10 +261,18 @@ impl Fake {
             image_bytes,
             ..Machine::default()
         };
+        let big = Machine {
+            cpus_min: 2,
+            cpus_max: 4,
+            memory_min: 64 << 30,
+            unfit: "It needs 64 GiB.".into(),
+            ..machine("big.iso", "", 1 << 20)
+        };
         vec![
             machine("ok.iso", "", 5 << 20),
             machine("gone.iso", "The image is missing.", 0),
             machine("odd.iso", "The image is damaged.", 9),
+            big,
         ]
     }
 

@@ -44,6 +44,18 @@ fn mistakes_in_the_files_are_errors_and_all_are_told() {
 }
 
 #[test]
+fn a_picture_that_is_not_there_is_told() {
+    let bed = Bed::without_launcher();
+    bed.root.write("var/lib/qemu-web-desktop/machines/a.iso", "x");
+    bed.root.write("etc/qemu-web-desktop/icons/b.png", "x");
+    let text = "[a.iso]\nicon=a.svg\n[b.iso]\nicon=b.png\n[c.iso]\nicon=flask\n";
+    bed.root.write("etc/qemu-web-desktop/machines.conf", text);
+    let warnings = texts(&bed.run("check --json").json(), "warnings");
+    let pictures: Vec<_> = warnings.iter().filter(|w| w.contains("The picture")).collect();
+    assert!(pictures.len() == 1 && pictures[0].contains("/etc/qemu-web-desktop/icons/a.svg"), "{pictures:?}");
+}
+
+#[test]
 fn folders_that_cannot_be_used_are_errors() {
     let bed = Bed::without_launcher();
     bed.root.write("var/lib/qemu-web-desktop/machines", "a file");

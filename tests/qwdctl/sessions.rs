@@ -107,9 +107,11 @@ fn machines_have_a_state() {
     let bed = Bed::new();
     let machines = bed.good("machines --json").json();
     let states: Vec<_> = machines.as_array().unwrap().iter().map(|m| m["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["ready", "missing", "unusable"]);
+    assert_eq!(states, ["ready", "missing", "unusable", "unfit"]);
     let table = bed.good("machines").out;
-    assert!(table.contains("ok.iso    ready     5 MiB  A machine"), "{table}");
+    assert!(table.contains("ok.iso    ready     any     any      5 MiB  A machine"), "{table}");
+    assert!(table.contains("big.iso   unfit     2 to 4  64 GiB+  1 MiB  A machine"), "{table}");
+    assert!(table.contains("big.iso: It needs 64 GiB.\n"), "{table}");
     assert!(table.contains("odd.iso: The image is damaged."), "{table}");
 }
 

@@ -3,12 +3,13 @@
 use super::super::machines::folder;
 use super::super::out;
 use super::Findings;
-use crate::config::{Catalogue, Settings};
+use crate::config::{CONFIG_DIR, Catalogue, Icon, MachineEntry, Settings};
 use crate::host::free_space;
 use crate::images::{command_word, locate};
 use crate::model::Bytes;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Less room than this is little: 2 GiB.
@@ -61,6 +62,7 @@ pub(super) fn machines(found: &mut Findings, root: &Path, settings: &Settings, c
         return found.warn("There is no machine image yet: 'qwdctl download' fetches those of machines.conf.");
     }
     for entry in &catalogue.machines {
+        icon(found, root, entry);
         if let Err(problem) = locate(&folder, &entry.name) {
             found.warn(problem.message);
         } else if entry.description.is_none() {
@@ -76,5 +78,24 @@ pub(super) fn machines(found: &mut Findings, root: &Path, settings: &Settings, c
                 command_word(&folder.join(entry.name.as_str()).display().to_string())
             ));
         }
+    }
+}
+
+/// A picture that Apache cannot give out is missing on the page.
+fn icon(found: &mut Findings, root: &Path, entry: &MachineEntry) {
+    let Some(Icon::File(name)) = &entry.icon else { return };
+    let file = Path::new(CONFIG_DIR).join(Icon::FOLDER).join(name);
+    let shown = format!("/{}", file.display());
+    match fs::metadata(root.join(&file)) {
+        Ok(meta) if !meta.is_file() => found.warn(format!("The picture of '{}', {shown}, is no file.", entry.name)),
+        Ok(meta) if meta.permissions().mode() & 0o004 == 0 => found.warn(format!(
+            "The picture of '{}' cannot be read by the web server: 'chmod a+r {shown}' mends it.",
+            entry.name
+        )),
+        Ok(_) => {}
+        Err(e) => found.warn(format!(
+            "The picture of '{}' cannot be read ({e}): put it there as {shown}, or correct its icon=.",
+            entry.name
+        )),
     }
 }

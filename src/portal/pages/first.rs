@@ -1,5 +1,6 @@
 //! The first page: what there is to start, and the form to start it.
 
+use super::machines::{Item, Usual, items, many};
 use super::person::sign_in_first;
 use super::sessions::Card;
 use super::values::Values;
@@ -10,7 +11,6 @@ use crate::portal::form::Form;
 use crate::portal::http::Reply;
 use crate::portal::identity;
 use crate::portal::refusal::Refusal;
-use crate::show;
 use askama::Template;
 
 /// What was chosen, as text, so that a form that comes back looks as it was sent.
@@ -57,13 +57,6 @@ pub(super) struct Complaint {
     pub(super) refusal: Refusal,
 }
 
-/// One machine on offer.
-struct Item {
-    machine: Machine,
-    size: String,
-    chosen: bool,
-}
-
 #[derive(Template)]
 #[template(path = "first.html")]
 struct FirstPage<'a> {
@@ -71,6 +64,8 @@ struct FirstPage<'a> {
     csrf: String,
     sessions: Vec<Card>,
     machines: Vec<Item>,
+    /// So many that one must be searched for.
+    many: bool,
     values: Values,
     /// Nothing can be started.
     closed: bool,
@@ -117,12 +112,17 @@ pub(super) fn form_with(
     let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
     let (offer, machines, sessions) = ask.app.launcher.ask(|l| l.front(asker.clone()))?;
     let reason = reason(&offer, complaint);
+    let session = &ask.settings.session;
+    let machines = items(machines, &chosen_machine(ask, &choices), session);
+    let chosen = machines.iter().find(|item| item.chosen);
+    let usual = chosen.map_or_else(|| Usual::of(&Machine::default(), session), |item| item.usual);
     let template = FirstPage {
         frame: Frame::of(ask, "first"),
         csrf: ask.csrf(),
         sessions: sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect(),
-        machines: items(machines, &chosen_machine(ask, &choices)),
-        values: Values::of(ask.settings, &offer, &choices),
+        values: Values::of(ask.settings, &offer, &choices, usual),
+        many: many(&machines),
+        machines,
         closed: !offer.reason.is_empty(),
         reason,
         terms: paragraphs(&ask.settings.page.texts.terms),
@@ -144,38 +144,6 @@ fn chosen_machine(ask: &Ask<'_>, choices: &Choices) -> String {
     if choices.machine.is_empty() { configured.to_owned() } else { choices.machine.clone() }
 }
 
-fn items(machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
-    let usable = |m: &Machine| m.problem.is_empty();
-    let chosen =
-        machines.iter().position(|m| usable(m) && m.name == wanted).or_else(|| machines.iter().position(usable));
-    let item = |(at, machine): (usize, Machine)| {
-        let megabytes = machine.image_bytes.div_ceil(1 << 20) << 20;
-        let size = if megabytes == 0 { String::new() } else { show::about(megabytes) };
-        Item { size, chosen: Some(at) == chosen, machine }
-    };
-    machines.into_iter().enumerate().map(item).collect()
-}
-
 fn paragraphs(text: &str) -> Vec<&str> {
     text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine(name: &str, problem: &str) -> Machine {
-        Machine { name: name.into(), problem: problem.into(), ..Machine::default() }
-    }
-
-    #[test]
-    fn the_machine_chosen_is_one_that_can_be_started() {
-        let chosen = |wanted| {
-            let all = vec![machine("a", "Its image is missing."), machine("b", ""), machine("c", "")];
-            items(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name)
-        };
-        assert_eq!(chosen("c").unwrap(), "c");
-        assert_eq!(chosen("a").unwrap(), "b");
-        assert_eq!(chosen("").unwrap(), "b");
-    }
 }

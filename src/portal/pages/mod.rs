@@ -3,6 +3,7 @@
 pub mod create;
 pub mod enter;
 pub mod first;
+mod machines;
 pub mod monitor;
 pub mod person;
 pub mod screen;

@@ -2,6 +2,7 @@
 //! accepted now. The launcher decides again when one comes back.
 
 use super::first::Choices;
+use super::machines::Usual;
 use crate::bus::Offer;
 use crate::config::Settings;
 use crate::model::{Bytes, Lifetime};
@@ -9,8 +10,11 @@ use crate::show;
 
 /// One value on offer.
 pub(super) struct Value {
+    /// Empty: what is usual for the machine.
     pub(super) value: String,
     pub(super) label: String,
+    /// CPUs, bytes or seconds.
+    pub(super) amount: u64,
     pub(super) chosen: bool,
 }
 
@@ -19,23 +23,34 @@ pub(super) struct Values {
     pub(super) cpus: Vec<Value>,
     pub(super) memory: Vec<Value>,
     pub(super) lifetime: Vec<Value>,
+    /// The most of CPUs, and of memory in bytes.
+    pub(super) most: (u32, u64),
 }
 
 impl Values {
-    pub(super) fn of(settings: &Settings, offer: &Offer, choices: &Choices) -> Self {
-        let Settings { page, session, .. } = settings;
-        let longest = Lifetime(offer.lifetime_seconds);
+    /// What can be chosen, `usual` being what the machine gets that is chosen at first.
+    pub(super) fn of(settings: &Settings, offer: &Offer, choices: &Choices, usual: Usual) -> Self {
+        let page = &settings.page;
+        let (most_memory, longest) = (Bytes(offer.memory_bytes), Lifetime(offer.lifetime_seconds));
         let cpus = fitting(&page.cpus, offer.cpus, |n| *n);
-        let memory = fitting(&page.memory, Bytes(offer.memory_bytes), |b| b.0);
+        let memory = fitting(&page.memory, most_memory, |b| b.0);
         let lifetime = fitting(&page.lifetime, longest, endless);
+        let usual_lifetime = endless(&Lifetime(usual.lifetime)) <= endless(&longest);
         Self {
-            cpus: values(&cpus, |n| n.to_string(), &[choices.cpus.parse().ok(), Some(session.cpus)]),
-            memory: values(&memory, |b| show::bytes(b.0), &[choices.memory.parse().ok(), Some(session.memory)]),
+            cpus: values(&cpus, (|n| n.to_string(), |n| n.into()), choices.cpus.parse().ok(), usual.cpus <= offer.cpus),
+            memory: values(
+                &memory,
+                (|b| show::bytes(b.0), |b| b.0),
+                choices.memory.parse().ok(),
+                usual.memory <= offer.memory_bytes,
+            ),
             lifetime: values(
                 &lifetime,
-                |t| show::lifetime(t.0),
-                &[choices.lifetime.parse().ok(), Some(session.lifetime)],
+                (|t| show::lifetime(t.0), |t| t.0),
+                choices.lifetime.parse().ok(),
+                usual_lifetime,
             ),
+            most: (offer.cpus, offer.memory_bytes),
         }
     }
 }
@@ -51,18 +66,28 @@ fn fitting<N: Copy, O: Ord>(all: &[N], most: N, order: impl Fn(&N) -> O) -> Vec<
     if fit.is_empty() { vec![most] } else { fit }
 }
 
-/// Values of `all`, each a number with the text of its field; chosen is the first of `wanted` that is on
-/// offer, or else the next above it, or the greatest.
-fn values<N: Copy + Ord + ToString>(all: &[N], label: impl Fn(N) -> String, wanted: &[Option<N>]) -> Vec<Value> {
-    let above = |wanted: N| all.iter().copied().filter(|n| *n >= wanted).min();
-    let chosen = wanted.iter().flatten().find_map(|n| above(*n)).or(all.iter().copied().max());
-    let value = |n: &N| Value { value: n.to_string(), label: label(*n), chosen: chosen == Some(*n) };
-    all.iter().map(value).collect()
+/// What is usual, and the values of `all`, each a number with the text of its field. Chosen is the one
+/// wanted, or else the next above it, or the greatest; where none is wanted, what is usual, if it fits.
+fn values<N: Copy + Ord + ToString>(
+    all: &[N],
+    (label, amount): (impl Fn(N) -> String, impl Fn(N) -> u64),
+    wanted: Option<N>,
+    usual_fits: bool,
+) -> Vec<Value> {
+    let as_usual = wanted.is_none() && usual_fits;
+    let above = wanted.and_then(|wanted| all.iter().copied().filter(|n| *n >= wanted).min());
+    let chosen = above.or(all.iter().copied().max()).filter(|_| !as_usual);
+    let usual = Value { value: String::new(), label: "Usual for the machine".into(), amount: 0, chosen: as_usual };
+    let value =
+        |n: &N| Value { value: n.to_string(), label: label(*n), amount: amount(*n), chosen: chosen == Some(*n) };
+    std::iter::once(usual).chain(all.iter().map(value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SMALL: Usual = Usual { cpus: 1, memory: 1 << 30, lifetime: 60 };
 
     fn chosen(values: &[Value]) -> &str {
         &values.iter().find(|v| v.chosen).unwrap().value
@@ -70,18 +95,24 @@ mod tests {
 
     #[test]
     fn what_is_not_on_offer_becomes_the_next_above_it_or_the_greatest() {
-        let picked = |wanted: &[Option<u32>]| chosen(&values(&[1, 2, 8], |n| n.to_string(), wanted)).to_owned();
-        assert_eq!(picked(&[Some(2), Some(1)]), "2");
-        assert_eq!(picked(&[Some(3), Some(1)]), "8");
-        assert_eq!(picked(&[Some(9), Some(2)]), "2");
-        assert_eq!(picked(&[None, Some(99)]), "8");
+        let picked = |wanted: Option<u32>, fits| {
+            chosen(&values(&[1, 2, 8], (|n| n.to_string(), u64::from), wanted, fits)).to_owned()
+        };
+        assert_eq!([picked(Some(2), true), picked(Some(3), true), picked(Some(9), false)], ["2", "8", "8"]);
+    }
+
+    #[test]
+    fn where_nothing_is_wanted_it_is_what_is_usual_if_that_fits() {
+        let picked = |fits| chosen(&values(&[1_u32, 2, 8], (|n| n.to_string(), u64::from), None, fits)).to_owned();
+        assert_eq!([picked(true), picked(false)], ["", "8"]);
     }
 
     fn offered(cpus: u32, memory: u64, lifetime: u64) -> [String; 3] {
         let offer =
             Offer { sessions: 1, cpus, memory_bytes: memory << 20, lifetime_seconds: lifetime, ..Offer::default() };
-        let Values { cpus, memory, lifetime } = Values::of(&Settings::default(), &offer, &Choices::default());
-        [cpus, memory, lifetime].map(|all| all.iter().map(|v| v.value.as_str()).collect::<Vec<_>>().join(" "))
+        let all = Values::of(&Settings::default(), &offer, &Choices::default(), SMALL);
+        [all.cpus, all.memory, all.lifetime]
+            .map(|all| all.iter().map(|v| v.value.as_str()).collect::<Vec<_>>().join(" ").trim_start().to_owned())
     }
 
     #[test]
@@ -96,6 +127,7 @@ mod tests {
         let settings =
             Settings { page: crate::config::Page { cpus: vec![8], ..Settings::default().page }, ..Settings::default() };
         let offer = Offer { cpus: 5, ..Offer::default() };
-        assert_eq!(chosen(&Values::of(&settings, &offer, &Choices::default()).cpus), "5");
+        let large = Usual { cpus: 6, ..SMALL };
+        assert_eq!(chosen(&Values::of(&settings, &offer, &Choices::default(), large).cpus), "5");
     }
 }

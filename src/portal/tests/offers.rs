@@ -68,3 +68,38 @@ fn the_api_says_what_would_be_accepted() {
     let status = value(&alice.get("/api/v1/status"));
     assert_eq!((&status["offer"], status["version"].as_str()), (&offer, Some("1")));
 }
+
+#[test]
+fn each_machine_says_what_it_needs_and_why_it_does_not_fit_now() {
+    let bench = Bench::new();
+    {
+        let mut world = bench.world.lock().unwrap();
+        world.machines[0].unfit = "It needs 8.0 GiB of memory. The server has 3.0 GiB free.".into();
+        world.machines[0].memory_min = 8 << 30;
+        world.machines[1].cpus_min = 2;
+        world.machines[1].cpus_max = 4;
+    }
+    let page = text(&Browser::of(&bench, "alice").get("/"));
+    assert!(
+        page.contains("It needs 8.0 GiB of memory. The server has 3.0 GiB free.") && page.contains("at least 8 GB")
+    );
+    assert!(page.contains("2 to 4 CPUs"));
+    let radio = |name: &str| {
+        let (_, rest) = page.split_once(&format!("name=\"machine\" value=\"{name}\"")).unwrap();
+        rest.split('>').next().unwrap().to_owned()
+    };
+    assert!(radio("Debian 12 (desktop).qcow2").contains(" disabled"));
+    assert!(radio("slax.iso").contains(" checked") && radio("slax.iso").contains("data-cpus=\"2 4 2\""));
+}
+
+#[test]
+fn a_long_list_can_be_searched_and_a_short_one_needs_no_search() {
+    let bench = Bench::new();
+    let page = |bench: &Bench| text(&Browser::of(bench, "alice").get("/"));
+    assert!(!page(&bench).contains("type=\"search\""));
+    let mut world = bench.world.lock().unwrap();
+    let one = world.machines[0].clone();
+    world.machines.extend(vec![one; 27]);
+    drop(world);
+    assert!(page(&bench).contains("type=\"search\"") && page(&bench).contains("Search 30 machines"));
+}

@@ -1,0 +1,168 @@
+//! The machines on the page: what each is, what it needs, and whether it can be started now.
+
+use crate::bus::Machine;
+use crate::config::Session;
+use crate::show;
+
+/// A list longer than this can be searched.
+const MANY: usize = 12;
+
+/// One machine as a card.
+pub(super) struct Item {
+    pub(super) machine: Machine,
+    /// What it needs, in a few words each.
+    pub(super) facts: Vec<String>,
+    /// Of its image; empty: there is none.
+    pub(super) size: String,
+    pub(super) chosen: bool,
+    pub(super) usual: Usual,
+}
+
+/// What a session of the machine gets where nothing else is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usual {
+    pub(super) cpus: u32,
+    /// In bytes.
+    pub(super) memory: u64,
+    /// In seconds; zero: no end.
+    pub(super) lifetime: u64,
+}
+
+impl Usual {
+    /// What the launcher would give, but for limits of the one who asks.
+    pub(super) fn of(machine: &Machine, session: &Session) -> Self {
+        let or = |own: u64, all: u64| if own == 0 { all } else { own };
+        let within = |amount: u64, least: u64, most: u64| amount.max(least).min(or(most, u64::MAX));
+        let Machine { cpus, cpus_min, cpus_max, memory_bytes, memory_min, memory_max, .. } = machine;
+        let cpus = within(or((*cpus).into(), session.cpus.into()), (*cpus_min).into(), (*cpus_max).into());
+        Self {
+            cpus: cpus as u32,
+            memory: within(or(*memory_bytes, session.memory.0), *memory_min, *memory_max),
+            lifetime: or(machine.lifetime_seconds, session.lifetime.0),
+        }
+    }
+}
+
+impl Item {
+    /// Why it cannot be started, or not now; empty: it can.
+    pub(super) fn why_not(&self) -> &str {
+        if self.machine.problem.is_empty() { &self.machine.unfit } else { &self.machine.problem }
+    }
+
+    /// What people read first.
+    pub(super) fn title(&self) -> &str {
+        let Machine { name, description, .. } = &self.machine;
+        if description.is_empty() { name } else { description }
+    }
+
+    /// `usual`, for the script that makes the choices follow the machine.
+    pub(super) fn usual_texts(&self) -> String {
+        let Usual { cpus, memory, lifetime } = self.usual;
+        format!("{cpus}|{}|{}", show::bytes(memory), show::lifetime(lifetime))
+    }
+}
+
+/// The cards, those last that cannot be started at all. Chosen is the machine `wanted`, or else the first
+/// that can be started.
+pub(super) fn items(mut machines: Vec<Machine>, wanted: &str, session: &Session) -> Vec<Item> {
+    machines.sort_by_key(|m| !m.problem.is_empty());
+    let usable = |m: &Machine| m.problem.is_empty() && m.unfit.is_empty();
+    let chosen =
+        machines.iter().position(|m| usable(m) && m.name == wanted).or_else(|| machines.iter().position(usable));
+    let item = |(at, machine): (usize, Machine)| Item {
+        facts: facts(&machine),
+        size: size(&machine),
+        chosen: Some(at) == chosen,
+        usual: Usual::of(&machine, session),
+        machine,
+    };
+    machines.into_iter().enumerate().map(item).collect()
+}
+
+/// Whether there are so many that one must be searched for.
+pub(super) fn many(items: &[Item]) -> bool {
+    items.len() > MANY
+}
+
+fn facts(machine: &Machine) -> Vec<String> {
+    let Machine { cpus_min, cpus_max, memory_min, memory_max, .. } = machine;
+    let cpus = range((*cpus_min).into(), (*cpus_max).into(), |n| n.to_string());
+    let cpus = cpus.map(|range| if range.ends_with(" 1") || range == "1" { range + " CPU" } else { range + " CPUs" });
+    let memory = range(*memory_min, *memory_max, show::bytes).map(|range| format!("{range} of memory"));
+    let processor = (machine.architecture == "aarch64").then(|| "an emulated 64-bit ARM processor".to_owned());
+    [cpus, memory, processor].into_iter().flatten().collect()
+}
+
+/// In whole megabytes, rounded up.
+fn size(machine: &Machine) -> String {
+    let bytes = machine.image_bytes.div_ceil(1 << 20) << 20;
+    if bytes == 0 { String::new() } else { show::about(bytes) }
+}
+
+fn range(least: u64, most: u64, show: impl Fn(u64) -> String) -> Option<String> {
+    match (least, most) {
+        (0, 0) => None,
+        (least, 0) => Some(format!("at least {}", show(least))),
+        (0, most) => Some(format!("up to {}", show(most))),
+        (least, most) if least == most => Some(show(least)),
+        (least, most) => Some(format!("{} to {}", show(least), show(most))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    fn machine(name: &str, problem: &str, unfit: &str) -> Machine {
+        Machine { name: name.into(), problem: problem.into(), unfit: unfit.into(), ..Machine::default() }
+    }
+
+    fn shown(machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
+        items(machines, wanted, &Settings::default().session)
+    }
+
+    #[test]
+    fn the_machine_chosen_is_one_that_can_be_started_now() {
+        let chosen = |wanted| {
+            let all = vec![
+                machine("a", "Its image is missing.", ""),
+                machine("b", "", "It needs 8 GiB."),
+                machine("c", "", ""),
+                machine("d", "", ""),
+            ];
+            shown(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name).unwrap()
+        };
+        assert_eq!([chosen("d"), chosen("a"), chosen("b"), chosen("")], ["d", "c", "c", "c"]);
+        assert!(shown(vec![machine("a", "", "It needs 8 GiB.")], "a").iter().all(|item| !item.chosen));
+    }
+
+    #[test]
+    fn what_cannot_be_started_at_all_comes_last() {
+        let all = shown(vec![machine("a", "No.", ""), machine("c", "", "Full."), machine("b", "", "")], "");
+        assert_eq!(all.iter().map(|i| i.machine.name.as_str()).collect::<Vec<_>>(), ["c", "b", "a"]);
+        assert_eq!(all.iter().map(Item::why_not).collect::<Vec<_>>(), ["Full.", "", "No."]);
+    }
+
+    #[test]
+    fn a_machine_says_in_few_words_what_it_needs() {
+        let told = |machine: Machine| facts(&machine).join(", ");
+        assert_eq!(told(Machine::default()), "");
+        let windows = Machine { cpus_min: 2, cpus_max: 8, memory_min: 4 << 30, ..Machine::default() };
+        assert_eq!(told(windows), "2 to 8 CPUs, at least 4 GB of memory");
+        let arm = Machine { cpus_max: 1, memory_max: 1 << 30, architecture: "aarch64".into(), ..Machine::default() };
+        assert_eq!(told(arm), "up to 1 CPU, up to 1 GB of memory, an emulated 64-bit ARM processor");
+        assert_eq!(told(Machine { cpus_min: 1, cpus_max: 1, ..Machine::default() }), "1 CPU");
+    }
+
+    #[test]
+    fn what_is_usual_is_within_the_machines_bounds() {
+        let session = Settings::default().session;
+        let usual = |machine| Usual::of(&machine, &session);
+        let plain = Usual { cpus: session.cpus, memory: session.memory.0, lifetime: session.lifetime.0 };
+        assert_eq!(usual(Machine::default()), plain);
+        let bounds = Machine { cpus_min: 3, memory_max: 1 << 20, lifetime_seconds: 60, ..Machine::default() };
+        assert_eq!(usual(bounds), Usual { cpus: 3, memory: 1 << 20, lifetime: 60 });
+        assert_eq!(usual(Machine { cpus: 5, cpus_max: 8, memory_bytes: 7 << 30, ..Machine::default() }).cpus, 5);
+    }
+}

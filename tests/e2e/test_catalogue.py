@@ -1,0 +1,136 @@
+"""The catalogue: what the page and qwdctl say of each machine, and how one is chosen among many."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from browser import Browser
+from conftest import MACHINES
+from test_main_job import shot
+
+IMAGES = "/var/lib/qemu-web-desktop/machines"
+FILE = "/etc/qemu-web-desktop/machines.conf"
+ICONS = "/etc/qemu-web-desktop/icons"
+GRUB = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+HOSTILE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="red"/><script>document.title="run"</script></svg>'
+SECTIONS = {
+    "lab.iso": "description=A laboratory\nicon=lab.svg\ncpus_min=2\ncpus_max=2\nmemory_min=64M\nmemory_max=1G",
+    "huge.iso": "description=For very large data\nicon=chart\nmemory_min=4T",
+    "lost.iso": "description=Its image was never fetched\nicon=book",
+    "arm.iso": "description=Debian for 64-bit ARM\narchitecture=aarch64",
+}
+
+
+def write(bed, sections):
+    bed.write(FILE, MACHINES + "".join(f"[{name}]\n{keys}\n" for name, keys in sections.items()))
+
+
+@pytest.fixture(scope="module")
+def catalogue(bed):
+    for name in ("lab.iso", "huge.iso", "arm.iso"):
+        bed.run("ln", "-sf", GRUB, f"{IMAGES}/{name}")
+    bed.write(f"{ICONS}/lab.svg", HOSTILE)
+    bed.write(f"{ICONS}/notes.txt", "not for the web")
+    write(bed, SECTIONS)
+    yield
+    bed.write(FILE, MACHINES)
+    bed.run(f"rm -f {IMAGES}/lab.iso {IMAGES}/huge.iso {IMAGES}/arm.iso {ICONS}/*")
+
+
+@pytest.fixture
+def page(browser, bed, catalogue):
+    write(bed, SECTIONS)
+    browser.open(bed.url)
+    return browser
+
+
+def fetched(bed, path):
+    """Status and headers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        answer = opener.open(f"{bed.url}{path}", timeout=30)
+    except urllib.error.HTTPError as refused:
+        answer = refused
+    return answer.status, answer.headers
+
+
+def card(browser, name):
+    return browser.script("return document.querySelector(`input[value='${arguments[0]}']`).closest('label').textContent", name)
+
+
+def choices(browser, name):
+    """The values of a choice that can be taken."""
+    return browser.script("return [...document.getElementById(arguments[0]).options].filter(o => !o.disabled).map(o => o.value)", name)
+
+
+def test_the_page_shows_what_each_machine_is_and_needs_and_which_fit_now(page, bed):
+    assert "2 CPUs" in card(page, "lab.iso") and "64 MB to 1 GB of memory" in card(page, "lab.iso")
+    assert "Does not fit now. It needs 4.0 TiB of memory. The server has" in card(page, "huge.iso")
+    assert not page.find("input[value='huge.iso']").enabled and not page.find("input[value='lost.iso']").enabled
+    assert "qwdctl download lost.iso" in card(page, "lost.iso") and "64-bit ARM" in card(page, "arm.iso")
+    drawn = page.script("return [...document.querySelectorAll('.machine-icon')].map(i => i.naturalWidth > 0 && i.complete)")
+    assert drawn == [True] * 5 and page.console() == []
+    page.resize(1280, 1200)
+    shot(page, "catalogue")
+    listed = {machine["name"]: machine for machine in bed.json("machines")}
+    states = {name: machine["state"] for name, machine in listed.items()}
+    assert states == {"menu.iso": "ready", "lab.iso": "ready", "huge.iso": "unfit", "lost.iso": "missing", "arm.iso": "ready"}
+    assert listed["huge.iso"]["unfit"].startswith("It needs 4.0 TiB")
+    assert "huge.iso: It needs 4.0 TiB" in bed.ctl("machines").stdout
+
+
+def test_the_choices_follow_the_machine_and_without_a_script_its_usual_amounts_hold(page, bed):
+    assert choices(page, "cpus") == ["", "1", "2", "4"]
+    page.click("input[value='lab.iso']")
+    assert choices(page, "cpus") == ["", "2"] and choices(page, "memory") == ["", "1G"]
+    assert page.script("return document.getElementById('cpus').selectedOptions[0].textContent") == "2 (usual)"
+    # By the keyboard alone: one step back among the machines, which passes over what cannot be started.
+    page.press("up")
+    assert page.find("input[value='menu.iso']").prop("checked") and len(choices(page, "cpus")) == 4
+    with Browser(arguments=["--blink-settings=scriptEnabled=false"]) as plain:
+        plain.open(bed.url)
+        plain.click("input[value='lab.iso']")
+        plain.type("#name", "alice")
+        plain.click("input[name=terms]")
+        plain.click("form[action$='/sessions'] button.primary")
+        plain.wait(lambda: "/sessions/" in plain.url)
+        made = bed.json("show", plain.url.rsplit("/", 1)[1])
+        bed.ctl("stop", made["id"], check=False)
+    assert (made["machine"], made["cpus"], made["memory_bytes"]) == ("lab.iso", 2, 128 << 20)
+
+
+def test_a_picture_of_the_administrators_runs_no_script_and_nothing_else_is_given_out(page, bed):
+    status, headers = fetched(bed, "icons/lab.svg")
+    assert status == 200 and headers["Content-Type"] == "image/svg+xml" and headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox;" in headers["Content-Security-Policy"] and "script-src" not in headers["Content-Security-Policy"]
+    page.open(f"{bed.url}icons/lab.svg")
+    assert page.title != "run"
+    for path in ("icons/", "icons/notes.txt", "icons/../machines.conf", "icons/%2e%2e/config.toml", "icons/.htaccess"):
+        assert fetched(bed, path)[0] in (400, 403, 404), path
+
+
+def test_thirty_machines_are_searched_and_all_is_in_reach_on_a_phone(page, bed):
+    many = {f"course-{n:02}.iso": f"description=Course number {n}\nicon=code" for n in range(28)}
+    for name in many:
+        bed.run("ln", "-sf", GRUB, f"{IMAGES}/{name}")
+    try:
+        write(bed, {**SECTIONS, **many})
+        page.refresh()
+        page.resize(1280, 1200)
+        shot(page, "catalogue-many")
+        page.type("input.search", "number 17")
+        seen = [c for c in page.find_all("label.machine") if c.displayed]
+        assert len(seen) == 2 and "Course number 17" in seen[1].text
+        page.press("enter")
+        assert "/sessions" not in page.url
+        page.type("input.search", "zzz")
+        assert "No machine is called that" in page.text("#none-found")
+        page.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        page.refresh()
+        assert page.script("return document.documentElement.scrollWidth") <= 390
+        assert page.script("return document.querySelector('form button.primary').getBoundingClientRect().top") < 2.5 * 844
+        shot(page, "catalogue-phone")
+    finally:
+        page.cdp("Emulation.clearDeviceMetricsOverride")
+        bed.run(f"rm -f {IMAGES}/course-*")
