@@ -169,6 +169,8 @@ fn units_of_the_timer_and_the_helpers() {
     check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));
     check("unit-examine.txt", &lines(&unit::examination(Path::new("/var/lib/qemu-web-desktop/machines/grub.iso"))));
     check("unit-unpack.txt", &lines(&unit::unpacking(256 << 30, 40 << 30)));
+    let to = Path::new("/var/lib/qemu-web-desktop/machines/.a.img.work/disk");
+    check("unit-convert.txt", &lines(&unit::conversion(to, 40 << 30, &["--grow=1048576".to_owned()])));
     check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64", "pc")));
 }
 

@@ -32,7 +32,7 @@ pub fn inspect(file: &Path) -> Result<Facts, String> {
     // An absolute path cannot be taken for an option, nor its colons for one of QEMU's protocols.
     let path = std::path::absolute(file).map_err(unreadable)?;
     let path = path.to_str().ok_or("The image's path is not text.")?;
-    let (head, tail, size) = ends(file).map_err(unreadable)?;
+    let (head, tail, size) = File::open(file).and_then(|file| ends(&file)).map_err(unreadable)?;
     match kind_of(&head, &tail, size)? {
         Kind::Plain(facts) => Ok(facts),
         Kind::Container(format) => ask_qemu(format, path),
@@ -40,10 +40,10 @@ pub fn inspect(file: &Path) -> Result<Facts, String> {
 }
 
 /// The first bytes, the last ones, and the size.
-fn ends(file: &Path) -> std::io::Result<(Vec<u8>, Vec<u8>, u64)> {
-    let mut file = File::open(file)?;
+pub(super) fn ends(mut file: &File) -> std::io::Result<(Vec<u8>, Vec<u8>, u64)> {
     let (mut head, mut tail) = (Vec::new(), Vec::new());
-    (&file).take(HEAD_LEN as u64).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
     let size = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(size.saturating_sub(TAIL_LEN as u64)))?;
     file.take(TAIL_LEN as u64).read_to_end(&mut tail)?;

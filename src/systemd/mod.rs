@@ -11,10 +11,13 @@ use proxy::ManagerProxy;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use zbus::blocking::Connection;
 use zbus::zvariant::Value;
+
+/// No line of a program of ours is longer, in bytes.
+const LINE_MAX: u64 = 4096;
 
 /// systemd's manager on one connection to the bus.
 #[derive(Clone)]
@@ -90,6 +93,28 @@ impl Systemd {
         Ok(text)
     }
 
+    /// The same, and passes each line on as it comes: what comes back is the first answer to one.
+    pub fn lines_of<'a, T: Send>(
+        &self,
+        unit: &str,
+        properties: &Properties,
+        on: &'a str,
+        mut fds: Vec<(&'a str, OwnedFd)>,
+        line: impl FnMut(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let broken = |e: std::io::Error| Problem::failed(format!("What {unit} printed could not be read: {e}."));
+        let (output, input) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| broken(e.into()))?;
+        fds.push((on, input));
+        std::thread::scope(|scope| {
+            let started = scope.spawn(|| self.start_transient(unit, properties, fds));
+            let found = first_answer(output.into(), line).map_err(broken);
+            match started.join() {
+                Ok(job) => job.and(found),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Asks systemd to stop a unit, without waiting. A unit that is gone already is fine.
     pub fn stop(&self, unit: &str) -> Result<(), Problem> {
         match self.manager.stop_unit(unit, "replace") {
@@ -118,6 +143,21 @@ impl Systemd {
     /// Where systemd's own control groups begin in each tree of them; empty: at the top.
     pub fn control_group(&self) -> Result<String, Problem> {
         self.manager.control_group().map_err(|e| unreachable(&e))
+    }
+}
+
+/// Reads lines until one has an answer, or there are no more.
+pub fn first_answer<T>(output: File, mut line: impl FnMut(&str) -> Option<T>) -> std::io::Result<Option<T>> {
+    // Of a line that never ends no more is read than a good one has.
+    let mut reader = BufReader::new(output);
+    loop {
+        let mut text = String::new();
+        if reader.by_ref().take(LINE_MAX).read_line(&mut text)? == 0 {
+            return Ok(None);
+        }
+        if let Some(found) = line(&text) {
+            return Ok(Some(found));
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{LIBEXEC, Properties, command, micros};
-use crate::qemu::IMAGE_PATH;
+use crate::qemu::{DISK_PATH, IMAGE_PATH};
 use std::path::Path;
 use zbus::zvariant::Value;
 
 /// Seconds that the unpacking of the largest image may take on a slow disk: half a day.
 const UNPACKING: u64 = 12 * 3600;
+/// The same for making one of another, of any size: two days.
+const CONVERSION: u64 = 48 * 3600;
 
 /// Runs `qwd-inspect FILE`; its report goes to the standard output that the caller adds.
 pub fn examination(image: &Path) -> Properties {
@@ -25,6 +27,21 @@ pub fn unpacking(most: u64, room: u64) -> Properties {
     let mut all = helper("Unpacking of an image".to_owned(), argv, UNPACKING);
     // A second hand on it, whatever the program's own count says.
     all.push(("LimitFSIZE", most.saturating_add(1 << 20).into()));
+    all
+}
+
+/// Runs `qwd-convert` from the file or disk on the standard input that the caller adds into the empty file
+/// `to`, with a pipe for its report as standard error. `what` are its options.
+pub fn conversion(to: &Path, room: u64, what: &[String]) -> Properties {
+    let mut argv = vec![format!("{LIBEXEC}/qwd-convert"), format!("--room={room}")];
+    argv.extend_from_slice(what);
+    argv.push(DISK_PATH.to_owned());
+    let mut all = helper("Making of an image".to_owned(), argv, CONVERSION);
+    let bind = vec![(to.display().to_string(), DISK_PATH.to_owned(), false, 0_u64)];
+    all.push(("BindPaths", Value::from(bind)));
+    // qemu-img does not count, and the host must not run full.
+    all.push(("LimitFSIZE", room.max(1 << 20).into()));
+    all.push(("StandardOutput", "null".into()));
     all
 }
 

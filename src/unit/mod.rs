@@ -10,7 +10,7 @@ mod sandbox;
 mod session;
 mod timer;
 
-pub use examine::{examination, kvm_probe, unpacking};
+pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
     ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, expiry_timer, session_group, session_of_timer,
     session_unit,

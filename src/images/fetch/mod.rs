@@ -14,7 +14,6 @@ mod address;
 mod copy;
 mod date;
 mod digest;
-mod disk;
 mod http;
 mod meter;
 mod proxy;
@@ -22,9 +21,10 @@ mod shelf;
 
 pub use address::Source;
 pub use proxy::Proxies;
+pub(super) use shelf::DOWNLOADS;
 
 use super::packed::{MAGIC_LEN, Packing, unpacked_name};
-use super::{Bounds, Facts, command_word};
+use super::{Bounds, Facts, command_word, disk};
 use crate::config::MachineEntry;
 use crate::model::{Problem, Word};
 use shelf::{Kept, Shelf};

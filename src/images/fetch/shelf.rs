@@ -9,7 +9,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-const DOWNLOADS: &str = "downloads";
+/// The folder of all downloads, in that of the machines.
+pub(in crate::images) const DOWNLOADS: &str = "downloads";
 
 /// What is known about an image that has been fetched.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -224,6 +225,8 @@ impl Shelf {
 
     /// Puts a new image in the old one's place, and removes the old one and what the new one came from.
     pub(super) fn replace(&self, image: &Path, kept: &Kept) -> Result<(), Problem> {
+        // Somebody may have put an image of their own there while this one came.
+        self.check_link(self.link.parent().unwrap_or(Path::new("/")))?;
         let before = read_json::<Kept>(&self.folder.join(".state"));
         let target = self.file(&kept.file);
         fs::rename(image, &target).map_err(|e| disk::problem("put in place", &target, &e))?;

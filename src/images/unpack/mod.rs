@@ -11,7 +11,7 @@ use super::facts::{printable, report_line};
 use crate::model::{Problem, Word};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
-use sparse::Sparse;
+pub(super) use sparse::Sparse;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -30,10 +30,11 @@ pub struct Bounds {
 
 /// Why there is no image.
 #[derive(Debug)]
-struct Failure {
-    sentence: String,
+pub(super) struct Failure {
+    /// As people read it.
+    pub(super) sentence: String,
     /// There was no room for it.
-    full: bool,
+    pub(super) full: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -44,12 +45,12 @@ enum Report {
 }
 
 impl Failure {
-    fn new(sentence: impl Into<String>) -> Self {
+    pub(super) fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), full: false }
     }
 
-    fn full() -> Self {
-        let sentence = "There is not enough room to unpack the image. Free some, or set paths.dir_machines to a larger \
+    pub(super) fn full() -> Self {
+        let sentence = "There is not enough room for the image. Free some, or set paths.dir_machines to a larger \
                         file system.";
         Self { sentence: sentence.into(), full: true }
     }
@@ -77,7 +78,7 @@ fn files() -> Result<(File, File), Failure> {
 }
 
 /// Whether the other end of standard error is closed: then nobody wants the image any more.
-fn nobody_waits() -> bool {
+pub(super) fn nobody_waits() -> bool {
     let error = rustix::stdio::stderr();
     let mut fds = [PollFd::from_borrowed_fd(error.as_fd(), PollFlags::empty())];
     let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };

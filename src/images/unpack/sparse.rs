@@ -8,29 +8,29 @@ use std::os::unix::fs::FileExt;
 const BLOCK: usize = 4096;
 
 /// An empty file that is being filled.
-pub(super) struct Sparse {
+pub(in crate::images) struct Sparse {
     file: File,
     length: u64,
     written: u64,
 }
 
 impl Sparse {
-    pub(super) fn new(file: File) -> Self {
+    pub(in crate::images) fn new(file: File) -> Self {
         Self { file, length: 0, written: 0 }
     }
 
     /// Bytes so far, holes included.
-    pub(super) fn length(&self) -> u64 {
+    pub(in crate::images) fn length(&self) -> u64 {
         self.length
     }
 
     /// Bytes so far that are on the disk.
-    pub(super) fn written(&self) -> u64 {
+    pub(in crate::images) fn written(&self) -> u64 {
         self.written
     }
 
     /// Appends bytes, a multiple of 4096 but for the last.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(in crate::images) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let mut at = 0;
         while at < bytes.len() {
             let zeros = run(&bytes[at..], true);
@@ -45,7 +45,7 @@ impl Sparse {
     }
 
     /// Gives the file its whole length, which is told.
-    pub(super) fn finish(self) -> Result<u64> {
+    pub(in crate::images) fn finish(self) -> Result<u64> {
         self.file.set_len(self.length)?;
         Ok(self.length)
     }

@@ -1,6 +1,6 @@
 //! What a file system says, as sentences, and how much room it has.
 
-use super::super::facts::printable;
+use super::facts::printable;
 use crate::model::{Problem, Word};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -20,9 +20,7 @@ pub(super) fn problem(step: &str, path: &Path, error: &Error) -> Problem {
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Problem::new(
             Word::NotAllowed,
-            format!(
-                "It is not permitted to {step} {path} ({error}); machines are downloaded by root ('sudo qwdctl download')."
-            ),
+            format!("It is not permitted to {step} {path} ({error}); images are kept by root ('sudo qwdctl …')."),
         ),
         _ => Problem::failed(format!("It was not possible to {step} {path}: {error}.")),
     }

@@ -1,0 +1,132 @@
+//! The folder in which a new image is made beside the old one, `.NAME.work`: root's alone, so that the file
+//! in it may be written by whoever gets it handed in.
+//!
+//! What is there without anybody who holds the image is the rest of a run that was ended, and is removed by
+//! whoever comes next: the next run, or the sweep.
+
+use super::{Hold, Home, disk};
+use crate::model::{MachineName, Problem};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The new image in the folder.
+const DISK: &str = "disk";
+
+/// A new image of a machine, which goes with this unless it was put in force.
+pub struct Work {
+    folder: PathBuf,
+}
+
+impl Work {
+    /// Begins with an empty folder. The hold is a sign that nobody else is at work.
+    pub fn begin(home: &Home, _: &[Hold]) -> Result<Self, Problem> {
+        let folder = home.work();
+        clear(&folder)?;
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|e| disk::problem("make the folder", &folder, &e))?;
+        Ok(Self { folder })
+    }
+
+    /// Where the new image is.
+    pub fn disk(&self) -> PathBuf {
+        self.folder.join(DISK)
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// An empty file that anybody may write to who gets at it.
+    pub fn create(&self) -> Result<File, Problem> {
+        let path = self.disk();
+        let make = || {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path)?;
+            // Whatever the umask says.
+            file.set_permissions(Permissions::from_mode(0o666))?;
+            Ok(file)
+        };
+        make().map_err(|e| disk::problem("write", &path, &e))
+    }
+
+    /// Bytes that may be written there.
+    pub fn room(&self) -> u64 {
+        disk::room(&self.folder)
+    }
+
+    /// Brings the image to the disk for good, readable by all and writable by nobody else. Returns its size.
+    pub fn settle(&self) -> Result<u64, Problem> {
+        let path = self.disk();
+        let settle = || {
+            let file = File::open(&path)?;
+            file.set_permissions(Permissions::from_mode(0o644))?;
+            file.sync_all()?;
+            // Nothing in it can be changed any more, and whoever examines it must get there.
+            fs::set_permissions(&self.folder, Permissions::from_mode(0o711))?;
+            Ok(file.metadata()?.len())
+        };
+        settle().map_err(|e| disk::problem("write", &path, &e))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the sweep.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn clear(folder: &Path) -> Result<(), Problem> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(disk::problem("remove", folder, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what runs that were ended have left beside the images of these machines, and in the folder of all.
+/// A sentence for each.
+pub fn stray_works(root: &Path, machines: &Path, names: &[MachineName]) -> Vec<String> {
+    let homes = names.iter().filter_map(|name| Home::find(machines, name).ok());
+    let beside = homes.map(|home| home.work()).filter(|folder| folder.parent() != Some(machines));
+    let here = fs::read_dir(machines).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let works = here.filter(|path| worker(path).is_some()).chain(beside);
+    works.filter(|folder| folder.is_dir()).filter_map(|folder| swept(root, &folder)).collect()
+}
+
+/// The file name of the image that such a folder belongs to.
+fn worker(folder: &Path) -> Option<&str> {
+    folder.file_name()?.to_str()?.strip_prefix('.')?.strip_suffix(".work")
+}
+
+/// `None` where somebody is at work. What is held meanwhile is nobody else's to begin with.
+fn swept(root: &Path, folder: &Path) -> Option<String> {
+    let image = folder.with_file_name(worker(folder)?);
+    let _hold = Hold::take(root, &image, "cleared up").ok()?;
+    Some(match clear(folder) {
+        Ok(()) => format!("{} was left by a run that was ended, and was removed.", folder.display()),
+        Err(problem) => problem.message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_removed_and_nothing_else() {
+        let root = std::env::temp_dir().join(format!("qwd-work-{}", std::process::id()));
+        let machines = root.join("machines");
+        fs::create_dir_all(machines.join(".a.img.work")).unwrap();
+        fs::write(machines.join(".a.img.work/disk"), "half").unwrap();
+        fs::create_dir_all(machines.join("downloads/.a.work")).unwrap();
+        fs::create_dir_all(machines.join(".git")).unwrap();
+        fs::write(machines.join(".b.work"), "a file of somebody's").unwrap();
+        let swept = stray_works(&root, &machines, &[]);
+        assert_eq!(swept.len(), 1, "{swept:?}");
+        assert!(!machines.join(".a.img.work").exists());
+        assert!(machines.join("downloads/.a.work").exists() && machines.join(".git").exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+}
