@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
 use crate::bus::NewShare;
+use crate::images::VIRTUAL_SIZE_MAX;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
 use std::path::PathBuf;
@@ -35,6 +36,26 @@ pub(super) enum Command {
     Refresh,
     /// List the machines and whether they can be started.
     Machines,
+    /// Make a machine of an image of any kind, or of a disk of this server.
+    Import(Import),
+    /// Give a machine's disk another size. Its guest finds a larger disk, and must make use of it itself.
+    Resize {
+        /// The machine.
+        name: String,
+        /// The new size, such as 60G, or +50G for so much more.
+        #[arg(value_parser = growth, allow_hyphen_values = true)]
+        size: Growth,
+    },
+    /// Make a machine's image as small as what is in it.
+    Compact {
+        /// The machine.
+        name: String,
+    },
+    /// Take a machine out of machines.conf, and remove its image.
+    Remove {
+        /// The machine.
+        name: String,
+    },
     /// Start a session and print its id and address.
     Start(Start),
     /// List your sessions; root sees everybody's.
@@ -99,6 +120,30 @@ pub(super) struct Start {
     /// Do not wait until the screen answers.
     #[arg(long)]
     pub(super) no_wait: bool,
+}
+
+#[derive(Group)]
+pub(super) struct Import {
+    /// An image (ISO, qcow2, VDI, VMDK, raw, VHD, VHDX, QED), or a disk such as /dev/sdb.
+    #[arg(value_name = "FILE|DEVICE")]
+    pub(super) source: PathBuf,
+    /// The machine's name, such as mine.qcow2.
+    pub(super) name: String,
+    /// What people read about the machine.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+    /// Put it in the place of the image that is there.
+    #[arg(long)]
+    pub(super) replace: bool,
+}
+
+/// How a disk is to grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Growth {
+    /// By so much.
+    By(Bytes),
+    /// To this size.
+    To(Bytes),
 }
 
 #[derive(Group)]
@@ -176,6 +221,24 @@ fn time(text: &str) -> Result<Lifetime, String> {
     }
 }
 
+fn growth(text: &str) -> Result<Growth, String> {
+    if text.starts_with('-') {
+        return Err("A disk cannot be made smaller: what its guest has at its end would be lost.".to_owned());
+    }
+    match text.strip_prefix('+') {
+        Some(more) => disk_size(more).map(Growth::By),
+        None => disk_size(text).map(Growth::To),
+    }
+}
+
+fn disk_size(text: &str) -> Result<Bytes, String> {
+    match text.parse::<Bytes>() {
+        Ok(size) if (1 << 20..=VIRTUAL_SIZE_MAX).contains(&size.0) => Ok(size),
+        Ok(_) => Err("A disk has 1M to 64T.".to_owned()),
+        Err(problem) => Err(problem.message),
+    }
+}
+
 fn size(text: &str) -> Result<Bytes, String> {
     match text.parse::<Bytes>() {
         Ok(Bytes(0)) => Err("Memory is at least one byte.".to_owned()),
@@ -214,6 +277,11 @@ mod tests {
             "qwdctl extend abc soon",
             "qwdctl stop",
             "qwdctl stop abc --all",
+            "qwdctl import a.vdi",
+            "qwdctl resize a.qcow2",
+            "qwdctl resize a.qcow2 -5G",
+            "qwdctl resize a.qcow2 +0",
+            "qwdctl resize a.qcow2 65T",
             "qwdctl share abc --list --view",
             "qwdctl share abc --list --once",
             "qwdctl share abc --revoke x --list",
@@ -239,6 +307,9 @@ mod tests {
             "qwdctl monitor",
             "qwdctl monitor --once --json",
             "qwdctl monitor --html x.html --interval 60",
+            "qwdctl import /dev/sdb mine.qcow2 --replace --description Mine",
+            "qwdctl resize mine.qcow2 +50G",
+            "qwdctl resize mine.qcow2 60G",
             "qwdctl completion bash",
         ] {
             assert!(parse(line).is_ok(), "{line}");

@@ -21,7 +21,7 @@ use std::time::Duration;
 use zbus::blocking::Connection;
 
 /// The user nobody and the group nogroup.
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 /// Seconds that one of them may take outside of systemd.
 const SECONDS: &str = "43200";
 
@@ -83,12 +83,12 @@ fn unpacked(from: File, to: File, bounds: Bounds) -> Result<String, Problem> {
 }
 
 /// The bus on which systemd would take an order of ours.
-fn system_bus() -> Option<Connection> {
+pub(super) fn system_bus() -> Option<Connection> {
     let has_systemd = Path::new("/run/systemd/system").is_dir();
     (has_systemd && is_root()).then(Connection::system)?.ok()
 }
 
-fn helper(program: &str) -> Command {
+pub(super) fn helper(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.arg(SECONDS).arg(path_of(program)).current_dir("/").env_clear();
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");

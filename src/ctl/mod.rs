@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod download;
 mod examine;
+mod keep;
 mod machines;
 mod monitor;
 mod out;
@@ -48,6 +49,10 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Refresh => return download::refresh(args),
         Command::Machines => machines::machines(args)?,
         Command::Monitor(wanted) => monitor::monitor(args, wanted)?,
+        Command::Import(wanted) => keep::import(args, wanted)?,
+        Command::Resize { name, size } => keep::resize(args, name, *size)?,
+        Command::Compact { name } => keep::compact(args, name)?,
+        Command::Remove { name } => keep::remove(args, name)?,
         Command::Status => return status::status(args),
         Command::Check => return check::check(args),
         Command::Config => config::config(args)?,

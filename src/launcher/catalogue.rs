@@ -7,7 +7,7 @@ use super::caller::Person;
 use super::core::Core;
 use crate::bus::Machine;
 use crate::config::{MachineEntry, Settings, Word as _};
-use crate::images::{Facts, Place, REPORT_MAX, locate, read_report};
+use crate::images::{Facts, Place, REPORT_MAX, busy, held, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
 use crate::policy;
 use crate::qemu::Hardware;
@@ -36,7 +36,7 @@ pub(super) fn machines(
     let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
     let described = |entry: &MachineEntry| {
-        let machine = describe(&loaded.settings, entry);
+        let machine = describe(core, &loaded.settings, entry);
         let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
         Machine { unfit: unfit.unwrap_or_default(), ..machine }
     };
@@ -48,12 +48,13 @@ fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
     policy::may_use(entry, &person.groups)
 }
 
-fn describe(settings: &Settings, entry: &MachineEntry) -> Machine {
+fn describe(core: &Core, settings: &Settings, entry: &MachineEntry) -> Machine {
     let place = usable_place(settings, &entry.name);
     let hardware = hardware(settings, entry);
     let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(place.as_ref().map(drop).map_err(Clone::clone)).err();
+    let problem = nobody_changes(core, settings, &entry.name, place.as_ref().ok()).err().or(problem);
     Machine {
         problem: problem.map(|p| p.message).unwrap_or_default(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
@@ -68,7 +69,7 @@ pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Proble
     let settings = &loaded.settings;
     let catalogue = core.catalogue();
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let mut machine = describe(settings, entry);
+    let mut machine = describe(core, settings, entry);
     let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
     if let Err(problem) = facts {
         machine.problem = problem.message;
@@ -93,7 +94,9 @@ pub(super) fn resolve(
         }
     }
     let hardware = hardware(settings, entry)?;
+    nobody_changes(core, settings, name, None)?;
     let place = usable_place(settings, name)?;
+    nobody_changes(core, settings, name, Some(&place))?;
     let facts = facts(core, &place)?;
     Ok(Ready { entry: entry.clone(), hardware, place, facts })
 }
@@ -117,6 +120,18 @@ fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hardware, Probl
             entry.name, need.purpose, need.package
         )))
     })
+}
+
+/// Refuses while the image is being made, changed or removed, under its own name or another's.
+pub(super) fn nobody_changes(
+    core: &Core,
+    settings: &Settings,
+    name: &MachineName,
+    place: Option<&Place>,
+) -> Result<(), Problem> {
+    let named = settings.machines_dir.join(name.as_str());
+    let keys = std::iter::once(named.as_path()).chain(place.map(|place| place.path.as_path()));
+    keys.filter_map(|key| held(&core.root, key)).map(|doing| Err(busy(&doing))).next().unwrap_or(Ok(()))
 }
 
 /// A session's user is nobody in particular, so everybody must be able to read an image.

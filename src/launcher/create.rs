@@ -83,6 +83,12 @@ fn attempt(core: &Arc<Core>, settings: &Settings, person: &Person, request: &New
     room(settings)?;
     let runtime = Runtime::decide(core, settings, &ready)?;
     let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &runtime)?;
+    // Now that it is on record: who changes an image looks at the records after they have taken hold of it.
+    let free = catalogue::nobody_changes(core, settings, &order.machine, Some(&ready.place));
+    if let Err(problem) = free {
+        discard(core, &record.session.id.parse()?, &record);
+        return Err(problem);
+    }
     launch(core, settings, record, &order, &ready, &runtime)
 }
 

@@ -1,13 +1,13 @@
 //! The second line: ends what is overdue, and removes what nobody else has removed.
 //!
 //! A session's end is cleared up by units of its own. This finds what escaped them: records whose
-//! unit is gone, disks without a record, sessions past their time, notices a day old. It goes on
+//! unit is gone, disks without a record, images half made, sessions past their time, notices a day old. It goes on
 //! after a failure, and reports each thing it did or could not do.
 
 use super::core::Core;
 use crate::model::{Problem, SessionId};
 use crate::policy::{Asked, Outcome};
-use crate::{clearing, host, unit};
+use crate::{clearing, host, images, unit};
 use std::collections::HashSet;
 
 /// Notices are kept for a day.
@@ -27,6 +27,8 @@ pub(super) fn sweep(core: &Core) -> Result<Vec<String>, Problem> {
         }
     }
     told.extend(clearing::stray_disks(&core.store, core.loaded().settings.disks_dir.as_deref()));
+    let machines: Vec<_> = core.catalogue().machines.into_iter().map(|entry| entry.name).collect();
+    told.extend(images::stray_works(&core.root, &core.loaded().settings.machines_dir, &machines));
     told.extend(old_notices(core));
     for sentence in &told {
         log::warn!("{sentence}");

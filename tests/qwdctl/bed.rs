@@ -65,9 +65,12 @@ pub(crate) fn qwdctl() -> &'static Path {
         }
         let copies = std::env::temp_dir().join("qwdctl-under-test");
         fs::create_dir_all(&copies).unwrap();
-        for program in
-            [env!("CARGO_BIN_EXE_qwdctl"), env!("CARGO_BIN_EXE_qwd-inspect"), env!("CARGO_BIN_EXE_qwd-unpack")]
-        {
+        for program in [
+            env!("CARGO_BIN_EXE_qwdctl"),
+            env!("CARGO_BIN_EXE_qwd-inspect"),
+            env!("CARGO_BIN_EXE_qwd-unpack"),
+            env!("CARGO_BIN_EXE_qwd-convert"),
+        ] {
             let name = Path::new(program).file_name().unwrap();
             let new = copies.join(format!("{}-{}", std::process::id(), name.to_str().unwrap()));
             fs::copy(program, &new).and_then(|_| fs::rename(&new, copies.join(name))).unwrap();

@@ -3,6 +3,7 @@
 mod bed;
 mod check;
 mod download;
+mod keep;
 mod monitor;
 mod packed;
 mod sessions;

@@ -1,0 +1,82 @@
+//! `machines.conf` as a text that is changed: everything else in it stays as somebody wrote it. Pure.
+
+use crate::model::MachineName;
+
+/// The text with a section at its end, if it has none of that name yet.
+pub fn with_section(text: &str, name: &MachineName, description: &str) -> String {
+    if text.lines().any(|line| heads(line, name)) {
+        return text.to_owned();
+    }
+    let gap = match text {
+        "" => "",
+        _ if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    // A value is one line.
+    let description = description.split(char::is_control).collect::<Vec<_>>().join(" ");
+    format!("{text}{gap}[{name}]\ndescription={}\n", description.trim())
+}
+
+/// The text without the sections of that name. Comments before the next section are that one's.
+pub fn without_section(text: &str, name: &MachineName) -> String {
+    let mut kept = Vec::new();
+    // What may belong to the section that is left out, or to the one that follows.
+    let mut pending = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with('[') {
+            inside = heads(line, name);
+            kept.append(&mut pending);
+        }
+        let trimmed = line.trim();
+        match inside {
+            false => kept.push(line),
+            true if trimmed.is_empty() || trimmed.starts_with([';', '#']) => pending.push(line),
+            true => pending.clear(),
+        }
+    }
+    kept.append(&mut pending);
+    while kept.last().is_some_and(|line| line.trim().is_empty()) {
+        kept.pop();
+    }
+    let mut text = kept.join("\n");
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn heads(line: &str, name: &MachineName) -> bool {
+    let inner = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|inner| inner.trim() == name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Catalogue;
+
+    const TEXT: &str = "; all\n[a]\ndescription=A\n; still a\nurl=x\n\n; about b\n[b]\ndescription=B";
+
+    fn name(text: &str) -> MachineName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_section_is_added_once_and_the_rest_stays() {
+        let text = with_section(TEXT, &name("c d.img"), "Of\nmine ");
+        assert_eq!(text, format!("{TEXT}\n\n[c d.img]\ndescription=Of mine\n"));
+        assert_eq!(with_section(&text, &name("c d.img"), "Another"), text);
+        assert_eq!(Catalogue::parse(&text).machines.len(), 3);
+        assert_eq!(with_section("", &name("c"), "C"), "[c]\ndescription=C\n");
+    }
+
+    #[test]
+    fn a_section_goes_and_what_is_said_of_the_next_stays() {
+        assert_eq!(without_section(TEXT, &name("a")), "; all\n\n; about b\n[b]\ndescription=B\n");
+        assert_eq!(without_section(TEXT, &name("b")), "; all\n[a]\ndescription=A\n; still a\nurl=x\n\n; about b\n");
+        assert_eq!(without_section(TEXT, &name("other")), format!("{TEXT}\n"));
+        assert_eq!(without_section(&with_section(TEXT, &name("c"), "C"), &name("c")), format!("{TEXT}\n"));
+        assert_eq!(without_section("[c]\nx=y\n", &name("c")), "");
+    }
+}

@@ -1,0 +1,63 @@
+//! `resize` and `compact`: a new image of the one that is there takes its place.
+
+use super::{Held, Keeper, Outcome};
+use crate::ctl::args::{Args, Growth};
+use crate::images::Identity;
+use crate::model::{MachineName, Problem};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+/// Gives a machine's disk another size.
+pub(in crate::ctl) fn resize(args: &Args, name: &str, size: Growth) -> Result<(), Problem> {
+    let name: MachineName = name.parse()?;
+    let keeper = Keeper::new(args)?;
+    let held = keeper.hold(&name, "resized")?;
+    let (source, identity, _) = opened(&held)?;
+    let option = match size {
+        Growth::By(bytes) => format!("--grow={}", bytes.0),
+        Growth::To(bytes) => format!("--size={}", bytes.0),
+    };
+    let (work, made, image_bytes) = keeper.make(&held, source, &["--disk-only".to_owned(), option])?;
+    held.home.unchanged(Some(identity))?;
+    held.home.put(&work.disk())?;
+    drop((work, held));
+    keeper.mention_url(&name);
+    keeper.report(&Outcome { name: &name, result: "resized", image_bytes, disk_bytes: made.virtual_size })
+}
+
+/// Makes an image as small as what is in it.
+pub(in crate::ctl) fn compact(args: &Args, name: &str) -> Result<(), Problem> {
+    let name: MachineName = name.parse()?;
+    let keeper = Keeper::new(args)?;
+    let held = keeper.hold(&name, "compacted")?;
+    let (source, identity, before) = opened(&held)?;
+    let (work, made, _) = keeper.make(&held, source, &["--disk-only".to_owned()])?;
+    let new = std::fs::metadata(work.disk()).map_err(|e| Problem::failed(format!("The new image is lost: {e}.")))?;
+    let after = new.blocks() * 512;
+    let smaller = after < before;
+    if smaller {
+        held.home.unchanged(Some(identity))?;
+        held.home.put(&work.disk())?;
+    }
+    drop((work, held));
+    let outcome = Outcome {
+        name: &name,
+        result: if smaller { "compacted" } else { "unchanged" },
+        image_bytes: after.min(before),
+        disk_bytes: made.virtual_size,
+    };
+    if !smaller {
+        return keeper.say(&outcome);
+    }
+    keeper.mention_url(&name);
+    keeper.report(&outcome)
+}
+
+/// The image that is in force, by what it is known again, and the bytes that it takes on the disk.
+fn opened(held: &Held) -> Result<(File, Identity, u64), Problem> {
+    let place = held.home.present()?;
+    let cannot = |e: std::io::Error| Problem::failed(format!("{} cannot be read: {e}.", place.path.display()));
+    let file = File::open(&place.path).map_err(cannot)?;
+    let taken = file.metadata().map_err(cannot)?.blocks() * 512;
+    Ok((file, place.identity, taken))
+}

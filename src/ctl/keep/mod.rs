@@ -1,0 +1,147 @@
+//! The making and keeping of images: `import`, `resize`, `compact`, `remove`.
+//!
+//! ```text
+//!  hold the image ─ no session on it? ─ make the new one beside it, in a sandbox ─ examine it ─ rename
+//! ```
+//!
+//! Until the last step the old image is in force, whatever happens; what is left by a run that was ended is
+//! removed by the next one or by the sweep.
+
+mod change;
+mod convert;
+mod import;
+mod register;
+mod remove;
+mod signals;
+
+pub(super) use change::{compact, resize};
+pub(super) use import::import;
+pub(super) use remove::remove;
+
+use super::args::Args;
+use super::client::Client;
+use super::examine::Unprivileged;
+use super::{machines, out};
+use crate::images::fetch::Hands;
+use crate::images::{Converted, Hold, Home, Work, command_word};
+use crate::model::{MachineName, Problem, Word};
+use crate::records::Store;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// What has become of a machine's image.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    name: &'a MachineName,
+    /// `imported`, `resized`, `compacted`, `unchanged` or `removed`.
+    result: &'static str,
+    /// Size of the image in force, in bytes.
+    image_bytes: u64,
+    /// Size of the disk in it, in bytes.
+    disk_bytes: u64,
+}
+
+/// The folders that all is about.
+struct Keeper<'a> {
+    args: &'a Args,
+    folder: PathBuf,
+}
+
+/// An image that is ours alone until this is dropped.
+struct Held {
+    home: Home,
+    holds: Vec<Hold>,
+}
+
+impl<'a> Keeper<'a> {
+    fn new(args: &'a Args) -> Result<Self, Problem> {
+        let settings = machines::settings(&args.root)?;
+        let folder = machines::folder(&args.root, &settings);
+        Ok(Self { args, folder })
+    }
+
+    fn root(&self) -> &Path {
+        &self.args.root
+    }
+
+    /// Takes the image of that name, there or not, for what is to be done to it.
+    fn hold(&self, name: &MachineName, doing: &str) -> Result<Held, Problem> {
+        let home = Home::find(&self.folder, name)?;
+        let holds = home.keys().iter().map(|key| Hold::take(self.root(), key, doing)).collect::<Result<Vec<_>, _>>()?;
+        self.no_session(&home)?;
+        Ok(Held { home, holds })
+    }
+
+    /// Refuses while a session stands on the image, be it by another name.
+    fn no_session(&self, home: &Home) -> Result<(), Problem> {
+        let keys = home.keys();
+        let stands = |machine: &str| {
+            let other = machine.parse().ok().and_then(|name| Home::find(&self.folder, &name).ok());
+            other.is_some_and(|other| other.keys().iter().any(|key| keys.contains(key)))
+        };
+        let sessions = Store::new(self.root()).all();
+        let ids: Vec<String> =
+            sessions.into_iter().filter(|(_, r)| stands(&r.session.machine)).map(|(id, _)| id.to_string()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (all, verb) = (ids.join(" "), if ids.len() == 1 { "stands" } else { "stand" });
+        Err(Problem::new(
+            Word::WrongState,
+            format!("A session {verb} on the image of '{}': 'qwdctl stop {all}' ends it first.", home.name()),
+        ))
+    }
+
+    /// Makes the new image from an open one, examines it, and leaves it in the folder. Returns its size, too.
+    fn make(&self, held: &Held, source: File, what: &[String]) -> Result<(Work, Converted, u64), Problem> {
+        let work = Work::begin(&held.home, &held.holds)?;
+        signals::clear_on_end(work.folder());
+        let bar = bar(held.home.name());
+        let made = convert::convert(source, &work, what, &bar)?;
+        let bytes = work.settle()?;
+        Unprivileged(&bar).examine(&work.disk())?;
+        bar.finish_and_clear();
+        Ok((work, made, bytes))
+    }
+
+    /// Says how it went, and has the launcher look at it before the first session does.
+    fn report(&self, outcome: &Outcome<'_>) -> Result<(), Problem> {
+        let asked = Client::connect().and_then(|client| Ok(client.launcher.examine(outcome.name.as_str())?));
+        if let Some(machine) = asked.ok().filter(|machine| !machine.problem.is_empty()) {
+            out::complain(&format!("{}: {}", outcome.name, machine.problem));
+        }
+        self.say(outcome)
+    }
+
+    fn say(&self, outcome: &Outcome<'_>) -> Result<(), Problem> {
+        if self.args.json {
+            return out::json(outcome);
+        }
+        let Outcome { name, result, image_bytes, disk_bytes } = outcome;
+        out::line(&match *result {
+            "removed" => format!("{name}: removed"),
+            "unchanged" => format!("{name}: is as small as it can be ({})", out::size(*image_bytes)),
+            _ => format!("{name}: {result} ({}, a disk of {})", out::size(*image_bytes), out::size(*disk_bytes)),
+        })
+    }
+
+    /// A later download would not touch an image of one's own: said before somebody wonders.
+    fn mention_url(&self, name: &MachineName) {
+        let catalogue = machines::catalogue(self.root());
+        if catalogue.get(name).is_some_and(|entry| entry.url.is_some()) {
+            let word = command_word(name.as_str());
+            out::complain(&format!(
+                "{name}: url= in machines.conf is of no use any more, since 'qwdctl download' leaves this image alone. \
+                 Take it out, or say 'qwdctl remove {word}' to begin anew."
+            ));
+        }
+    }
+}
+
+fn bar(name: &MachineName) -> ProgressBar {
+    const SHAPE: &str = "{prefix}  {wide_bar}  {percent} %  {eta} left  {msg}";
+    let style = ProgressStyle::with_template(SHAPE).expect("the shape of the bar is valid");
+    ProgressBar::new(1000).with_style(style).with_prefix(name.to_string())
+}
