@@ -4,6 +4,7 @@
 //! what happened stands in the journal. The one exception is a mail server that takes no mail at all.
 
 use super::ask::Ask;
+use super::back::Back;
 use super::identity::{self, Person};
 use super::refusal::Refusal;
 use super::signins::SignIn;
@@ -61,7 +62,7 @@ fn allowed(email: &Email, address: &MailAddress) -> bool {
 
 fn post(ask: &Ask<'_>, email: &Email, address: &MailAddress, client: Option<IpAddr>) -> Result<(), Refusal> {
     let Some(settings) = &ask.settings.mail else { return Err(Refusal::not_found()) };
-    let secret = ask.app.mail_links.add(address, ask.now + email.lifetime.0, ask.now)?;
+    let secret = ask.app.mail_links.add(address, Back::of(ask).path(), ask.now + email.lifetime.0, ask.now)?;
     let letter = Letter::SignInLink {
         to: address.clone(),
         link: ask.site.link(&format!("/enter#{}", secret.expose())),
@@ -83,18 +84,19 @@ fn post(ask: &Ask<'_>, email: &Email, address: &MailAddress, client: Option<IpAd
     Err(Refusal::new(503, "unavailable", format!("The mail could not be sent. {} Try again later.", problem.message)))
 }
 
-/// Uses a link up; `code` is its secret, or the whole link.
-pub fn redeem(ask: &Ask<'_>, code: &str) -> Result<Person, Refusal> {
+/// Uses a link up, and says who came by it and where they go on to; `code` is its secret, or the whole link.
+pub fn redeem(ask: &Ask<'_>, code: &str) -> Result<(Person, Back), Refusal> {
     let email = settings(ask.settings).ok_or_else(Refusal::not_found)?;
     let secret = code.rsplit('#').next().unwrap_or_default().parse::<Secret>().ok();
-    let address = secret.and_then(|secret| ask.app.mail_links.redeem(&secret, ask.now));
+    let link = secret.and_then(|secret| ask.app.mail_links.redeem(&secret, ask.now));
     // The domain may have been taken from the list since the mail was sent.
-    let name = address.filter(|address| allowed(email, address)).and_then(|a| a.as_str().parse::<UserName>().ok());
-    let Some(name) = name else {
+    let good = link.filter(|link| allowed(email, &link.address));
+    let named = good.and_then(|link| Some((link.address.as_str().parse::<UserName>().ok()?, Back::to(&link.back))));
+    let Some((name, back)) = named else {
         identity::refused(ask, "", "email: no link, or one that is used up or over");
         let sentence = "This link is not good any more: each is good once and for a while. Ask for a new one on the \
                         first page.";
         return Err(Refusal::new(403, "bad_ticket", sentence));
     };
-    identity::enter(ask, SignIn::new(name, Method::Email.as_str(), ask.now))
+    Ok((identity::enter(ask, SignIn::new(name, Method::Email.as_str(), ask.now))?, back))
 }

@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod ask;
+pub mod back;
 pub mod chain;
 pub mod cookie;
 pub mod counters;

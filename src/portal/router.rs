@@ -109,7 +109,7 @@ fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
         Who::Reader => return reader(route, ask),
     };
     if !known {
-        // A page asks for the name and comes back; only a session's page is worth coming back to.
+        // A page asks who is there, and comes back.
         if route.guard == Guard::Reading && !ask.request.is_api() {
             return pages::sign_in(ask, None);
         }
@@ -133,13 +133,15 @@ fn reader(route: &Route, ask: &Ask<'_>) -> Result<Reply, Refusal> {
     (route.handler)(ask)
 }
 
-struct Found<'a> {
-    route: &'static Route,
-    id: &'a str,
+/// The route that a path leads to, and what the path names.
+pub(super) struct Found<'a> {
+    pub(super) route: &'static Route,
+    pub(super) id: &'a str,
     share: &'a str,
 }
 
-fn find<'a>(method: Method, path: &'a str) -> Result<Found<'a>, Refusal> {
+/// Looks the path up in the table.
+pub(super) fn find<'a>(method: Method, path: &'a str) -> Result<Found<'a>, Refusal> {
     let below = path.strip_prefix(BASE).ok_or_else(Refusal::not_found)?;
     let fitting: Vec<Found<'a>> = ROUTES.iter().filter_map(|route| fit(route, below)).collect();
     if fitting.is_empty() {

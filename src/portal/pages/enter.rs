@@ -9,6 +9,7 @@ use super::person::sign_in;
 use super::{Frame, page};
 use crate::bus::NewSession;
 use crate::portal::ask::Ask;
+use crate::portal::back::Back;
 use crate::portal::http::Reply;
 use crate::portal::identity::Person;
 use crate::portal::refusal::Refusal;
@@ -55,16 +56,22 @@ pub fn enter_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
         (false, Err(complaint)) => return again(&complaint),
     };
     match mailing::redeem(ask, code) {
-        Ok(person) => entered(ask, person, choices, wanted),
+        Ok((person, back)) => entered(ask, person, choices, wanted, &back),
         Err(refusal) => again(&complain(Field::Code, refusal)),
     }
 }
 
-fn entered(ask: &Ask<'_>, person: Person, choices: Choices, wanted: Option<NewSession>) -> Result<Reply, Refusal> {
+fn entered(
+    ask: &Ask<'_>,
+    person: Person,
+    choices: Choices,
+    wanted: Option<NewSession>,
+    back: &Back,
+) -> Result<Reply, Refusal> {
     let cookies = cookies(ask, &person, None);
     let as_person = ask.by(person);
     let reply = match wanted.map(|wanted| begin(&as_person, None, wanted)) {
-        None => Reply::see_other("/"),
+        None => Reply::see_other(back.path()),
         Some(Ok(started)) => Reply::see_other(&format!("/sessions/{}", started.session.id)),
         Some(Err(complaint)) => form_with(&as_person, choices, Some(&complaint), None)?,
     };

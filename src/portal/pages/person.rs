@@ -2,8 +2,8 @@
 
 use super::{Frame, page};
 use crate::auth::Password;
-use crate::model::SessionId;
 use crate::portal::ask::Ask;
+use crate::portal::back::Back;
 use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
@@ -24,10 +24,8 @@ struct SignInPage<'a> {
     /// What is typed here can be read on the way.
     exposed: bool,
     name: &'a str,
-    /// The session to go on to; empty: the list of all.
-    session: String,
-    /// To go on to the first page instead.
-    first: bool,
+    /// Where to go on to.
+    back: Back,
     message: &'a str,
     /// Links are sent by mail.
     mails: bool,
@@ -39,28 +37,18 @@ struct SignInPage<'a> {
 
 /// The page that asks who is there, instead of one that needs to know.
 pub fn sign_in(ask: &Ask<'_>, refusal: Option<&Refusal>) -> Result<Reply, Refusal> {
-    show(ask, refusal, ask.form.text("page") == "first")
-}
-
-/// The same in the place of the first page.
-pub(super) fn sign_in_first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    show(ask, None, true).map(|reply| Reply { status: 200, ..reply })
-}
-
-fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, Refusal> {
-    let wanted = ask.session_id().ok().or_else(|| ask.form.text("session").parse().ok());
+    let back = Back::of(ask);
     let by_mail = ask.request.path.ends_with("/sign-in/email");
     let local = site::client(ask.request).is_some_and(|client| client.is_loopback());
     let template = SignInPage {
-        frame: Frame::of(ask, if first { "first" } else { "sessions" }),
+        frame: Frame::of(ask, if back.is_first() { "first" } else { "sessions" }),
         csrf: ask.csrf(),
         open: identity::is_open(ask.settings),
         passwords: password::wanted(ask.settings),
         remote: remote::missing(ask.request, ask.settings),
         exposed: !ask.site.https() && !local,
         name: ask.form.text("name"),
-        session: wanted.map_or_else(String::new, |id| id.to_string()),
-        first,
+        back,
         message: refusal.filter(|_| !by_mail).map_or("", |r| r.message.as_str()),
         mails: mailing::settings(ask.settings).is_some(),
         address: ask.form.text("address"),
@@ -70,6 +58,11 @@ fn show(ask: &Ask<'_>, refusal: Option<&Refusal>, first: bool) -> Result<Reply, 
     Ok(refusal.map_or(reply.clone(), |refusal| refusal.on(reply)))
 }
 
+/// The same in the place of the first page.
+pub(super) fn sign_in_first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    sign_in(ask, None).map(|reply| Reply { status: 200, ..reply })
+}
+
 /// POST sign-in: always a new cookie, whatever the browser had before.
 pub fn sign_in_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let name = ask.form.text("name");
@@ -77,15 +70,9 @@ pub fn sign_in_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
         Ok(record) => record,
         Err(refusal) => return sign_in(ask, Some(&refusal)),
     };
-    // Only the id of a session says where to go on to, so that no link leads anywhere else.
-    let path = match ask.form.text("session").parse::<SessionId>() {
-        Ok(id) => format!("/sessions/{id}"),
-        Err(_) if ask.form.text("page") == "first" => "/".to_owned(),
-        Err(_) => "/sessions".to_owned(),
-    };
     let person = identity::enter(ask, record)?;
     let typed = Some(name).filter(|_| !identity::is_open(ask.settings));
-    let reply = Reply::see_other(&path);
+    let reply = Reply::see_other(Back::of(ask).path());
     Ok(cookies(ask, &person, typed).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }
 

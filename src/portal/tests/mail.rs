@@ -24,8 +24,13 @@ fn browser(bench: &Bench) -> Browser<'_> {
 }
 
 fn ask_for_link(browser: &mut Browser<'_>, address: &str) -> Reply {
-    let csrf = browser.csrf("/");
-    browser.post("/sign-in/email", &[("csrf", &csrf), ("page", "first"), ("address", address)])
+    ask_for_link_at(browser, "/", address)
+}
+
+/// The same on the page that asks who is there in the place of another.
+fn ask_for_link_at(browser: &mut Browser<'_>, page: &str, address: &str) -> Reply {
+    let csrf = browser.csrf(page);
+    browser.post("/sign-in/email", &[("csrf", &csrf), ("back", page), ("address", address)])
 }
 
 /// The secret in the last mail.
@@ -73,6 +78,22 @@ fn the_code_or_the_whole_link_can_be_pasted_just_to_sign_in() {
         assert!(text(&alice.get("/")).contains("alice@example.org"));
     }
     assert!(bench.world.lock().unwrap().created.is_empty());
+}
+
+#[test]
+fn a_link_leads_on_to_the_page_it_was_asked_for_at_and_nowhere_else() {
+    let (bench, helper) = with_mail("accept");
+    for (page, place) in [("/monitor", "/qemu-web-desktop/monitor"), ("/sessions", "/qemu-web-desktop/sessions")] {
+        ask_for_link_at(&mut browser(&bench), page, &format!("a{}@example.org", page.len()));
+        // Who opens it elsewhere is led on as well: the page is remembered here, not by the browser.
+        let reply = press(&mut browser(&bench), &mailed(&helper), "sign-in", "");
+        assert_eq!(header(&reply, "Location"), Some(place));
+    }
+    let mut eve = browser(&bench);
+    let csrf = eve.csrf("/");
+    eve.post("/sign-in/email", &[("csrf", &csrf), ("back", "//evil.example"), ("address", "eve@example.org")]);
+    let reply = press(&mut eve, &mailed(&helper), "sign-in", "");
+    assert_eq!(header(&reply, "Location"), Some("/qemu-web-desktop/sessions"));
 }
 
 #[test]

@@ -225,18 +225,29 @@ fn signing_in_rotates_the_cookie_and_signing_out_ends_it() {
 }
 
 #[test]
-fn signing_in_leads_back_to_the_session_only() {
+fn signing_in_leads_back_to_the_page_that_was_asked_for() {
     let bench = Bench::new();
-    let mut browser = Browser::new(&bench);
-    let csrf = browser.csrf("/sessions/abcdefghjk");
-    for (session, place) in [
-        ("abcdefghjk", "/qemu-web-desktop/sessions/abcdefghjk"),
-        ("//evil.example", "/qemu-web-desktop/sessions"),
-        ("../help", "/qemu-web-desktop/sessions"),
-    ] {
-        let mut browser = Browser { cookies: browser.cookies.clone(), ..Browser::new(&bench) };
-        let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("session", session)]);
-        assert_eq!(header(&reply, "Location"), Some(place), "{session}");
+    for page in ["/", "/sessions", "/sessions/abcdefghjk", "/sessions/abcdefghjk/screen", "/monitor"] {
+        let mut browser = Browser::new(&bench);
+        let asked = text(&browser.get(if page == "/" { "/sessions" } else { page }));
+        assert!(page == "/" || asked.contains(&format!("name=\"back\" value=\"{page}\"")), "{asked}");
+        let csrf = browser.csrf("/sessions");
+        // A name that is not taken does not lose the way.
+        let again = text(&browser.post("/sign-in", &[("csrf", &csrf), ("name", "../x"), ("back", page)]));
+        assert!(again.contains(&format!("name=\"back\" value=\"{page}\"")), "{again}");
+        let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("back", page)]);
+        assert_eq!(header(&reply, "Location"), Some(format!("/qemu-web-desktop{page}").as_str()));
+    }
+}
+
+#[test]
+fn signing_in_leads_nowhere_else() {
+    let bench = Bench::new();
+    for back in ["//evil.example", "https://evil.example/", "/\\evil.example", "../help", "/sign-out"] {
+        let mut browser = Browser::new(&bench);
+        let csrf = browser.csrf("/sessions");
+        let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("back", back)]);
+        assert_eq!((reply.status, header(&reply, "Location")), (303, Some("/qemu-web-desktop/sessions")), "{back}");
     }
 }
 

@@ -26,7 +26,7 @@ fn from<'a>(bench: &'a Bench, address: &str) -> Browser<'a> {
 
 fn try_to_sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> crate::portal::http::Reply {
     let csrf = browser.csrf("/");
-    browser.post("/sign-in", &[("csrf", &csrf), ("page", "first"), ("name", name), ("password", password)])
+    browser.post("/sign-in", &[("csrf", &csrf), ("back", "/"), ("name", name), ("password", password)])
 }
 
 #[test]
