@@ -48,7 +48,8 @@ pub(super) fn monitor(core: &Arc<Core>, person: &Person) -> Result<(Status, Vec<
     }
     viewers::await_report(core);
     let mut usages: Vec<Usage> = entries(core).iter().map(|(id, entry)| usage(core, id, entry)).collect();
-    usages.sort_by_key(|usage| usage.session.created_at);
+    // Of two of the same second the order stays, too: a table whose lines change places is hard to read.
+    usages.sort_by(|a, b| (a.session.created_at, &a.session.id).cmp(&(b.session.created_at, &b.session.id)));
     Ok((status(core, true)?, usages))
 }
 
