@@ -104,4 +104,8 @@ bench: deps
 bench-quick: deps
 	tests/bench/bench --quick
 
-.PHONY: all install uninstall deb lint deps demo check check-vm bench bench-quick
+# Sessions come and go for an hour, or SECONDS=600; nothing may be left, nothing may grow.
+soak: deps
+	tests/bench/soak $(SECONDS)
+
+.PHONY: all install uninstall deb lint deps demo check check-vm bench bench-quick soak

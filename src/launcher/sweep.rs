@@ -89,7 +89,9 @@ mod tests {
     #[test]
     fn notices_are_kept_for_a_day_and_the_latest_of_each_owner() {
         let letter = |n: u64| char::from(b"abcdefgh"[n as usize % 8]);
-        let id = |n: u64| format!("aaaaaaa{}{}{}", letter(n / 64), letter(n / 8), letter(n)).parse().unwrap();
+        let id = |n: u64| -> SessionId {
+            format!("aaaaaaa{}{}{}", letter(n / 64), letter(n / 8), letter(n)).parse().unwrap()
+        };
         let notice = |n: u64, owner: &str, ended_at| (id(n), owner.to_owned(), ended_at);
         let now = 1_000_000;
         let many: Vec<_> = (100..100 + NOTICES_OF_ONE as u64 + 2).map(|n| notice(n, "alice", now - 10 * n)).collect();
