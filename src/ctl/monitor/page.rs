@@ -8,9 +8,9 @@ use crate::overview::{Line, Overview, Server, Used};
 use crate::show;
 use askama::Template;
 use rustix::fs::{Gid, Uid, fchown};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The look of the portal's pages, as they are served.
@@ -111,8 +111,9 @@ fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
     // Left behind by one that was ended; never followed where it leads elsewhere.
     let _ = fs::remove_file(&beside);
     let written = File::create_new(&beside).and_then(|mut new| {
-        new.write_all(content)?;
+        // First: who may not read the old one never reads the new one.
         take_over(&new, file);
+        new.write_all(content)?;
         fs::rename(&beside, file)
     });
     written.inspect_err(|_| {
@@ -124,7 +125,7 @@ fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
 fn take_over(new: &File, old: &Path) {
     if let Ok(meta) = fs::metadata(old) {
         let _ = fchown(new, Some(Uid::from_raw(meta.uid())), Some(Gid::from_raw(meta.gid())));
-        let _ = new.set_permissions(meta.permissions());
+        let _ = new.set_permissions(Permissions::from_mode(meta.mode() & 0o666));
     }
 }
 
@@ -134,7 +135,7 @@ mod tests {
     use crate::bus::Status;
     use crate::overview::a_usage;
     use crate::policy::Readings;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     fn overview(owner: &str) -> Overview {
         let status = Status { warnings: vec!["KVM <b>does not work</b>.".into()], ..Status::default() };
@@ -165,7 +166,7 @@ mod tests {
         let folder = folder("place");
         let (file, link) = (folder.join("x.html"), folder.join("link.html"));
         fs::write(&file, "old").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o4750)).unwrap();
         symlink("x.html", &link).unwrap();
         Page::new(&link, None).unwrap().write(&overview("bob"), 1_060).unwrap();
         assert!(fs::read_to_string(&file).unwrap().contains("bob"));
