@@ -29,12 +29,14 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
     store.remove(&lock, id).map_err(failed)
 }
 
-/// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each session.
+/// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each unit of a session.
 fn forget_log_fields(id: &SessionId) {
-    let file = format!("/run/systemd/units/log-extra-fields:{}", crate::unit::session_unit(id));
-    match fs::remove_file(&file) {
-        Err(e) if e.kind() != ErrorKind::NotFound => log::warn!("{file} cannot be removed: {e}."),
-        _ => {}
+    for unit in [crate::unit::session_unit(id), crate::unit::tap_unit(id)] {
+        let file = format!("/run/systemd/units/log-extra-fields:{unit}");
+        match fs::remove_file(&file) {
+            Err(e) if e.kind() != ErrorKind::NotFound => log::warn!("{file} cannot be removed: {e}."),
+            _ => {}
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The host in figures: load, memory, CPUs, addresses, name servers, kind of cgroup.
 
-use crate::model::Bytes;
+use crate::model::{BridgeName, Bytes};
 use crate::policy::Host;
+use crate::qemu::{BRIDGE_HELPER, BRIDGE_TOOL};
 use std::fs;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970.
@@ -41,13 +42,44 @@ fn present_load(loadavg: &str, cpus: u32) -> f64 {
     minute.min((runnable - 1.0).max(0.0)) / f64::from(cpus.max(1))
 }
 
-/// The host's own addresses, which no guest may reach.
-pub fn addresses() -> Vec<IpAddr> {
+/// The host's own addresses, each with the length of its network.
+pub fn interfaces() -> Vec<(IpAddr, u8)> {
     let networks = sysinfo::Networks::new_with_refreshed_list();
-    let mut all: Vec<IpAddr> = networks.values().flat_map(|n| n.ip_networks().iter().map(|i| i.addr)).collect();
+    let of = |n: &sysinfo::NetworkData| n.ip_networks().iter().map(|i| (i.addr, i.prefix)).collect::<Vec<_>>();
+    let mut all: Vec<(IpAddr, u8)> = networks.values().flat_map(of).collect();
     all.sort();
     all.dedup();
     all
+}
+
+/// Why no network card can be made on the bridge, as a sentence without its full stop.
+pub fn bridge(name: &BridgeName, isolated: bool) -> Result<(), String> {
+    let interfaces = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    if !is_interface(name.as_str(), &interfaces) {
+        return Err(format!(
+            "There is no bridge '{name}' on the server: 'ip link show type bridge' lists those there are, and \
+             'ip link add {name} type bridge' makes one until the next boot"
+        ));
+    }
+    let about = Path::new("/sys/class/net").join(name.as_str());
+    if about.exists() && !about.join("bridge").exists() {
+        return Err(format!("'{name}' is no bridge of the server: 'ip link show type bridge' lists those there are"));
+    }
+    let missing = |path: &str, package: &str| {
+        format!("A bridge takes {path}, which is not installed: 'apt install {package}' mends that")
+    };
+    if !Path::new(BRIDGE_HELPER).exists() {
+        return Err(missing(BRIDGE_HELPER, "qemu-system-common"));
+    }
+    if isolated && !Path::new(BRIDGE_TOOL).exists() {
+        return Err(missing(BRIDGE_TOOL, "iproute2") + ", and so does bridge_isolated = no");
+    }
+    Ok(())
+}
+
+/// Whether the kernel's list of interfaces, in the format of /proc/net/dev, has that name.
+fn is_interface(name: &str, list: &str) -> bool {
+    list.lines().filter_map(|line| line.split_once(':')).any(|(interface, _)| interface.trim() == name)
 }
 
 /// The host's name.
@@ -81,21 +113,20 @@ pub fn firewalls_units() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
-/// The file whose name servers a guest can be given: systemd-resolved's list of the real ones where
-/// the host's own is a stub on loopback, which no guest may reach.
-pub fn resolv_conf() -> PathBuf {
-    let upstream = PathBuf::from("/run/systemd/resolve/resolv.conf");
-    let own = PathBuf::from("/etc/resolv.conf");
-    let text = fs::read_to_string(&own).unwrap_or_default();
-    if only_loopback(&text) && upstream.exists() { upstream } else { own }
+/// The name servers that a guest may be given, the best first: that one if the configuration names it,
+/// else the host's own, and after them those that systemd-resolved asks where the host asks it.
+pub fn name_servers(configured: Option<Ipv4Addr>) -> Vec<IpAddr> {
+    if let Some(server) = configured {
+        return vec![server.into()];
+    }
+    let files = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+    files.iter().flat_map(|file| listed(&fs::read_to_string(file).unwrap_or_default())).collect()
 }
 
-/// Whether all name servers of a `resolv.conf` are on loopback, or there are none.
-pub fn only_loopback(text: &str) -> bool {
-    text.lines()
-        .filter_map(|l| l.strip_prefix("nameserver"))
-        .filter_map(|a| a.trim().parse::<IpAddr>().ok())
-        .all(|a| a.is_loopback())
+/// The name servers of a `resolv.conf`.
+fn listed(text: &str) -> Vec<IpAddr> {
+    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    servers.filter_map(|address| address.trim().parse().ok()).collect()
 }
 
 /// Bytes free on the file system of `path` for an unprivileged writer.
@@ -124,8 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_resolver_is_no_use_to_a_guest() {
-        assert!(only_loopback("nameserver 127.0.0.53\noptions edns0\n"));
-        assert!(!only_loopback("nameserver 127.0.0.1\nnameserver 192.0.2.1\n"));
+    fn name_servers_are_read_in_their_order() {
+        let text =
+            "# nameserver 192.0.2.9\nnameserver 127.0.0.53\noptions edns0\nnameserver\t192.0.2.1\nnameserver x\n";
+        assert_eq!(listed(text), ["127.0.0.53", "192.0.2.1"].map(|a| a.parse::<IpAddr>().unwrap()));
+        let named = Ipv4Addr::new(192, 0, 2, 53);
+        assert_eq!(name_servers(Some(named)), [IpAddr::from(named)]);
+    }
+
+    #[test]
+    fn interfaces_are_found_by_their_whole_names() {
+        let list = "Inter-|   Receive\n face |bytes\n    lo: 8 1\n  br0:12 3\n";
+        assert!(is_interface("lo", list) && is_interface("br0", list));
+        assert!(!is_interface("br", list) && !is_interface("r0", list) && !is_interface("", list));
     }
 }

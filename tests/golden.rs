@@ -5,9 +5,11 @@
 use qwd::config::{Catalogue, Settings};
 use qwd::images::Format;
 use qwd::model::{Bytes, Lifetime};
-use qwd::qemu::{Accel, Disk, Hardware, Plan, argv};
+use qwd::policy;
+use qwd::qemu::{Accel, Disk, Hardware, Network, Plan, argv};
 use qwd::unit::{self, Properties, SessionPlan};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 fn check(name: &str, text: &str) {
@@ -36,7 +38,7 @@ fn iso_under_tcg() -> Plan {
         memory: Bytes(1 << 30),
         disk: Disk::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
         overlay: "/var/tmp/disk.qcow2".into(),
-        network: false,
+        network: Network::None,
     }
 }
 
@@ -48,12 +50,14 @@ fn desktop_under_kvm() -> Plan {
         memory: Bytes(4 << 30),
         hardware: hardware("video=virtio"),
         disk: Disk::Image { path: "/srv/Debian 12, \"x\".qcow2".into(), format: Format::Qcow2 },
-        network: true,
+        network: Network::User,
         ..iso_under_tcg()
     }
 }
 
 fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
+    let user = plan.network == Network::User;
+    let own = [("192.0.2.7".parse().unwrap(), 24), ("2001:db8::7".parse().unwrap(), 64)];
     SessionPlan {
         id: plan.id.clone(),
         owner: "alice@example.org".parse().unwrap(),
@@ -71,17 +75,29 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
         outside,
         runtime_max: Lifetime(345_600),
         stop_grace: Lifetime(30),
-        denied: plan.network.then(|| vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()]),
-        resolv_conf: plan.network.then(|| "/run/systemd/resolve/resolv.conf".into()),
+        closed: user.then(|| policy::closed(&own, &["192.168.7.0/24".parse().unwrap()], Some([10, 9, 9, 53].into()))),
+        resolv_conf: user.then(|| "/run/qemu-web-desktop/resolv/10.9.9.53".into()),
+        card: plan.network == Network::Bridge,
     }
 }
 
 fn lines(properties: &Properties) -> String {
     let mut text = String::new();
     for (name, value) in properties {
-        writeln!(text, "{name} = {value}").unwrap();
+        let networks = Vec::<(i32, Vec<u8>, u32)>::try_from(value.try_clone().unwrap());
+        match networks {
+            Ok(networks) => writeln!(text, "{name} = {}", networks.iter().map(network).collect::<Vec<_>>().join(" ")),
+            Err(_) => writeln!(text, "{name} = {value}"),
+        }
+        .unwrap();
     }
     text
+}
+
+fn network((_, bytes, length): &(i32, Vec<u8>, u32)) -> String {
+    let v4 = <[u8; 4]>::try_from(bytes.as_slice()).map(IpAddr::from);
+    let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from)).unwrap();
+    format!("{address}/{length}")
 }
 
 #[test]
@@ -161,6 +177,32 @@ fn unit_of_an_iso_without_a_network() {
 fn unit_of_a_desktop_with_a_network_and_a_disk_outside() {
     let outside = Some("/srv/disks/abcdefghij/disk.qcow2".into());
     check("unit-qcow2-kvm.txt", &lines(&unit::session(&unit_of(&desktop_under_kvm(), outside))));
+}
+
+#[test]
+fn unit_and_arguments_of_a_desktop_on_a_bridge_differ_only_by_the_network() {
+    let (user, bridge) = (desktop_under_kvm(), Plan { network: Network::Bridge, ..desktop_under_kvm() });
+    let mut text = String::new();
+    for (before, after) in [
+        (argv(&user).join("\n"), argv(&bridge).join("\n")),
+        (lines(&unit::session(&unit_of(&user, None))), lines(&unit::session(&unit_of(&bridge, None)))),
+    ] {
+        // The command line is told above.
+        let lines =
+            |text: &str| text.lines().filter(|l| !l.starts_with("ExecStart ")).map(str::to_owned).collect::<Vec<_>>();
+        let (before, after) = (lines(&before), lines(&after));
+        after.iter().filter(|line| !before.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
+        before.iter().filter(|line| !after.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
+    }
+    check("bridge.txt", &text);
+    assert!(lines(&unit::session(&unit_of(&bridge, None))).contains("--card"));
+}
+
+#[test]
+fn unit_of_a_network_card() {
+    let (id, bridge) = ("abcdefghij".parse().unwrap(), "br0".parse().unwrap());
+    check("unit-tap.txt", &lines(&unit::tap(&id, &bridge, true)));
+    assert!(!lines(&unit::tap(&id, &bridge, false)).contains("isolated"));
 }
 
 #[test]

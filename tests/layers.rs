@@ -10,10 +10,10 @@ const LAYERS: [&[&str]; 5] = [
     &["config", "show"],
     &["bus", "overview", "policy", "qemu", "unit"],
     &[
-        "auth", "cgroup", "clearing", "host", "images", "journal", "mail", "monitor", "random", "records", "site",
-        "systemd",
+        "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "random", "records",
+        "site", "systemd",
     ],
-    &["check", "ctl", "display", "launcher", "portal", "reaper", "session"],
+    &["check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
 ];
 
 /// Uses within a layer, and the two upwards that carry names and plain data only: a setting's file is
@@ -42,6 +42,7 @@ const NEVER: &[(&str, &[&str])] = &[
         &["systemd", "cgroup", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"],
     ),
     ("session", &["systemd", "bus", "records", "launcher"]),
+    ("tap", &["systemd", "bus", "records", "launcher", "unit"]),
     ("launcher", &["portal", "display", "ctl"]),
 ];
 

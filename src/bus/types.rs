@@ -236,7 +236,7 @@ pub struct Status {
     pub memory_given: u64,
     /// `kvm` or `tcg`: what the next session gets.
     pub accel: String,
-    /// `user` or `none`: what the next session gets.
+    /// `user`, `none` or `bridge`: what the next session gets, if its machine says nothing else.
     pub network: String,
     /// Why the configuration on disk is not the one in force; else empty.
     pub config_problem: String,

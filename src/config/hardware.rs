@@ -111,6 +111,18 @@ words! {
 }
 
 words! {
+    /// The kind of network that guests have.
+    NetworkMode {
+        /// QEMU's user mode: a way out, none to the host nor to what is local.
+        User = "user",
+        /// No network card.
+        None = "none",
+        /// A network card on a bridge of the host's.
+        Bridge = "bridge",
+    }
+}
+
+words! {
     /// What the guest's clock shows when it starts.
     Clock {
         /// Universal time.

@@ -8,6 +8,7 @@ use super::ConfigError;
 use super::hardware::{Architecture, Guest, Hardware};
 use super::icon::Icon;
 use super::nearest::nearest;
+use super::network::{self, MachineNetwork};
 use crate::model::{Bytes, Lifetime, MachineName, Problem};
 use std::str::FromStr;
 
@@ -34,6 +35,8 @@ pub struct MachineEntry {
     pub lifetime: Option<Lifetime>,
     /// What the guest finds.
     pub hardware: Hardware,
+    /// What its sessions reach.
+    pub network: MachineNetwork,
     /// Line of the section, counted from 1.
     pub line: usize,
     /// What is wrong with it: then it is not offered.
@@ -55,7 +58,7 @@ pub struct Amounts<T> {
 
 type Setter = fn(&mut MachineEntry, &str) -> Result<(), String>;
 
-pub(super) const KEYS: [(&str, Setter); 23] = [
+pub(super) const KEYS: [(&str, Setter); 27] = [
     ("url", |m, v| keep(&mut m.url, v)),
     ("description", |m, v| keep(&mut m.description, v)),
     ("sha256", |m, v| put(&mut m.sha256, sha256(v))),
@@ -76,6 +79,10 @@ pub(super) const KEYS: [(&str, Setter); 23] = [
     ("video", |m, v| put(&mut m.hardware.video, word(v))),
     ("disk", |m, v| put(&mut m.hardware.disk, word(v))),
     ("disk_size", |m, v| put(&mut m.hardware.disk_size, disk_size(v))),
+    ("network", |m, v| put(&mut m.network.mode, word(v))),
+    ("network_allow", |m, v| put(&mut m.network.allow, network::allow(v))),
+    ("bridge", |m, v| put(&mut m.network.bridge, amount(v))),
+    ("bridge_isolated", |m, v| put(&mut m.network.isolated, yes_or_no(v))),
     ("network_card", |m, v| put(&mut m.hardware.card, word(v))),
     ("clock", |m, v| put(&mut m.hardware.clock, word(v))),
     ("balloon", |m, v| put(&mut m.hardware.balloon, yes_or_no(v))),
@@ -94,6 +101,7 @@ impl MachineEntry {
             memory: Amounts::default(),
             lifetime: None,
             hardware: Hardware::default(),
+            network: MachineNetwork::default(),
             line,
             faults: Vec::new(),
             seen: Vec::new(),

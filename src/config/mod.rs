@@ -15,6 +15,7 @@ mod machines;
 mod mail;
 mod monitor;
 mod nearest;
+mod network;
 pub mod raw;
 mod settings;
 mod sign_in;
@@ -22,7 +23,9 @@ mod watched;
 
 pub use edit::{with_section, without_section};
 pub use file::{Loaded, Origin, load};
-pub use hardware::{Architecture, Card, Clock, DiskBus, Firmware, Guest, Hardware as MachineHardware, Video, Word};
+pub use hardware::{
+    Architecture, Card, Clock, DiskBus, Firmware, Guest, Hardware as MachineHardware, NetworkMode, Video, Word,
+};
 pub use icon::Icon;
 pub use keys::{flatten, free_keys, known_keys};
 pub use limits::{Allowance, Limits, Whose};
@@ -30,8 +33,9 @@ pub use machine::{Amounts, MachineEntry};
 pub use machines::Catalogue;
 pub use mail::Mail;
 pub use monitor::Monitor;
+pub use network::{MachineNetwork, Network, Reach};
 pub use raw::Raw;
-pub use settings::{Accel, Download, NetworkMode, Page, Qemu, Session, Settings};
+pub use settings::{Accel, Download, Page, Qemu, Session, Settings};
 pub use sign_in::{Email, Encryption, Ldap, Method, Server, SignIn};
 pub use watched::Watched;
 

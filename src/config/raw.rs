@@ -133,10 +133,16 @@ section! {
 section! {
     /// `[network]`
     Network {
-        /// "user" (a way out, none to the host) or "none".
+        /// "user" (a way out, none to this server nor to what is local), "none" or "bridge".
         mode: String = "user".into(),
-        /// Name server for the guests; empty: the host's own.
+        /// User mode: networks and addresses that are open although they are local, as "192.0.2.0/24".
+        allow: Vec<String> = Vec::new(),
+        /// User mode: the guests' name server, an IPv4 address; empty: this server's own.
         dns: String = String::new(),
+        /// The bridge of machines that are on one, such as "br0".
+        bridge: String = String::new(),
+        /// Keeps sessions on a bridge from each other.
+        bridge_isolated: bool = true,
     }
 }
 

@@ -5,10 +5,10 @@ use super::limits::{self, Limits};
 use super::machine;
 use super::mail::{self, Mail};
 use super::monitor::{self, Monitor};
+use super::network::{self, Network};
 use super::raw::{self, Raw};
 use super::sign_in::{self, Method, SignIn};
 use crate::model::{Bytes, Lifetime, MachineName};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -23,15 +23,6 @@ pub enum Accel {
     Tcg,
 }
 
-/// What a guest may reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkMode {
-    /// QEMU's user mode: a way out, none to the host.
-    User,
-    /// No network card.
-    None,
-}
-
 /// The validated configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,9 +35,7 @@ pub struct Settings {
     /// How QEMU is run.
     pub qemu: Qemu,
     /// What guests reach.
-    pub network: NetworkMode,
-    /// Name server for guests, if not the host's.
-    pub dns: Option<IpAddr>,
+    pub network: Network,
     /// Folder of the images.
     pub machines_dir: PathBuf,
     /// Folder of the sessions' disks, if not private to each unit.
@@ -158,14 +147,7 @@ impl TryFrom<&Raw> for Settings {
             limits: limits::limits(&raw.limits, session.memory_min)?,
             session,
             qemu: qemu(&raw.qemu)?,
-            network: choice(
-                "network.mode",
-                &raw.network.mode,
-                &[("user", NetworkMode::User), ("none", NetworkMode::None)],
-            )?,
-            dns: optional(&raw.network.dns)
-                .map(|t| t.parse().map_err(|_| fault("network.dns", "an IP address such as 192.0.2.53, or empty")))
-                .transpose()?,
+            network: network::network(&raw.network)?,
             machines_dir: absolute("paths.dir_machines", &raw.paths.dir_machines)?,
             disks_dir: optional(&raw.paths.dir_snapshots).map(|t| absolute("paths.dir_snapshots", t)).transpose()?,
             download: download(&raw.download)?,

@@ -6,7 +6,7 @@
 use super::caller::Person;
 use super::core::Core;
 use crate::bus::Machine;
-use crate::config::{MachineEntry, Settings, Word as _};
+use crate::config::{MachineEntry, Reach, Settings, Word as _};
 use crate::images::{Facts, Place, REPORT_MAX, busy, held, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
 use crate::policy;
@@ -19,6 +19,7 @@ use std::sync::PoisonError;
 pub(super) struct Ready {
     pub entry: MachineEntry,
     pub hardware: Hardware,
+    pub reach: Reach,
     pub place: Place,
     pub facts: Facts,
 }
@@ -53,7 +54,7 @@ fn describe(core: &Core, settings: &Settings, entry: &MachineEntry) -> Machine {
     let hardware = hardware(settings, entry);
     let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
-    let problem = hardware.and(place.as_ref().map(drop).map_err(Clone::clone)).err();
+    let problem = hardware.and(reach(settings, entry)).and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     let problem = nobody_changes(core, settings, &entry.name, place.as_ref().ok()).err().or(problem);
     Machine {
         problem: problem.map(|p| p.message).unwrap_or_default(),
@@ -94,11 +95,12 @@ pub(super) fn resolve(
         }
     }
     let hardware = hardware(settings, entry)?;
+    let reach = reach(settings, entry)?;
     nobody_changes(core, settings, name, None)?;
     let place = usable_place(settings, name)?;
     nobody_changes(core, settings, name, Some(&place))?;
     let facts = facts(core, &place)?;
-    Ok(Ready { entry: entry.clone(), hardware, place, facts })
+    Ok(Ready { entry: entry.clone(), hardware, reach, place, facts })
 }
 
 fn unknown(name: &MachineName) -> Problem {
@@ -132,6 +134,14 @@ pub(super) fn nobody_changes(
     let named = settings.machines_dir.join(name.as_str());
     let keys = std::iter::once(named.as_path()).chain(place.map(|place| place.path.as_path()));
     keys.filter_map(|key| held(&core.root, key)).map(|doing| Err(busy(&doing))).next().unwrap_or(Ok(()))
+}
+
+/// What its sessions reach, if that is in order.
+fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, Problem> {
+    settings.network.of(&entry.network).map_err(|why| {
+        let text = format!("The network of '{}' is not in order in machines.conf: {why}.", entry.name);
+        Problem::new(Word::MachineUnusable, text)
+    })
 }
 
 /// A session's user is nobody in particular, so everybody must be able to read an image.

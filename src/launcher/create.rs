@@ -7,12 +7,13 @@
 //!  timer, monitor, first greeting of the screen: `running` (see `follow`, a thread of its own)
 //! ```
 
+use super::bridge;
 use super::caller::Person;
 use super::catalogue::{self, Ready};
 use super::core::Core;
 use super::follow;
 use super::plan::plan;
-use super::runtime::Runtime;
+use super::runtime::{Card, Runtime};
 use super::table::{Entry, taken};
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
@@ -147,7 +148,7 @@ fn admit(
             expires_at,
             extendable_until: cap,
             accel: runtime.accel.as_str().to_owned(),
-            network: if runtime.denied.is_some() { "user" } else { "none" }.to_owned(),
+            network: runtime.card.as_str().to_owned(),
             notes: runtime.notes.clone(),
         },
         timer: 0,
@@ -206,7 +207,11 @@ fn launch(
     let id: SessionId = record.session.id.parse()?;
     let result = make_disk(record.disk_folder.as_deref()).and_then(|outside| {
         let plan = plan(settings, &id, order, ready, runtime, outside)?;
-        core.systemd.start_transient(&unit::session_unit(&id), &unit::session(&plan), Vec::new())
+        let mut fds = Vec::new();
+        if let Card::Bridge { name, isolated } = &runtime.card {
+            fds.push(("StandardInputFileDescriptor", bridge::card(core, &id, name, *isolated)?));
+        }
+        core.systemd.start_transient(&unit::session_unit(&id), &unit::session(&plan), fds)
     });
     match result {
         Ok(Job::Done) => {

@@ -16,13 +16,11 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let settings = &loaded.settings;
     let figures = host::figures();
     let (accel, why_not_kvm) = kvm::choose(core, settings, qemu::host())?;
-    let network = runtime::network(settings);
+    let (network, why_not) = runtime::usual(&settings.network);
     let sessions = taken(&core.table());
     let mut warnings = Vec::new();
     warnings.extend(why_not_kvm.map(|why| format!("Sessions run under TCG, in software and slowly: {why}.")));
-    if let Err(Some(why)) = &network {
-        warnings.push(format!("Sessions have no network: {why}."));
-    }
+    warnings.extend(why_not.map(|why| format!("Sessions have no network: {why}.")));
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sessions: sessions.len() as u32,
@@ -35,7 +33,7 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
         memory_available: figures.memory_available.0,
         memory_given: sessions.iter().map(|t| t.memory.0).sum(),
         accel: accel.as_str().to_owned(),
-        network: if network.is_ok() { "user" } else { "none" }.to_owned(),
+        network: network.to_owned(),
         config_problem: config_problem.filter(|_| admin).map(|e| e.to_string()).unwrap_or_default(),
         warnings: if admin { warnings } else { Vec::new() },
     })

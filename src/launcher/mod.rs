@@ -10,6 +10,7 @@
 //!                            records (disk) ─┴─ table (memory) ── watch (a record goes: told at once)
 //! ```
 
+mod bridge;
 mod caller;
 mod catalogue;
 mod control;

@@ -2,7 +2,7 @@
 
 use super::catalogue::Ready;
 use super::create::Order;
-use super::runtime::Runtime;
+use super::runtime::{Card, Runtime};
 use crate::config::Settings;
 use crate::model::{Bytes, Problem, SessionId, Word};
 use crate::qemu::{self, Disk, Plan};
@@ -30,8 +30,12 @@ pub(super) fn plan(
         memory: order.wanted.memory,
         disk: disk.clone(),
         overlay: qemu::DISK_PATH.into(),
-        network: runtime.denied.is_some(),
+        network: runtime.card.kind(),
     });
+    let (closed, resolv_conf) = match &runtime.card {
+        Card::User { closed, resolv_conf } => (Some(closed.clone()), resolv_conf.clone()),
+        Card::None | Card::Bridge { .. } => (None, None),
+    };
     Ok(SessionPlan {
         id: id.clone(),
         owner: order.owner.clone(),
@@ -49,8 +53,9 @@ pub(super) fn plan(
         outside,
         runtime_max: order.lifetime_max.most,
         stop_grace: settings.session.stop_grace,
-        denied: runtime.denied.clone(),
-        resolv_conf: runtime.resolv_conf.clone(),
+        closed,
+        resolv_conf,
+        card: matches!(runtime.card, Card::Bridge { .. }),
     })
 }
 

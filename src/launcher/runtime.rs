@@ -2,62 +2,125 @@
 
 use super::catalogue::Ready;
 use super::core::Core;
-use super::kvm;
-use crate::config::{NetworkMode, Settings};
-use crate::host;
-use crate::model::Problem;
+use super::{bridge, kvm};
+use crate::config::{Network, NetworkMode, Reach, Word};
+use crate::model::{BridgeName, IpNetwork, Problem};
 use crate::qemu::{self, Accel};
-use std::net::IpAddr;
-use std::path::PathBuf;
+use crate::{config::Settings, host, policy};
+use std::fs::DirBuilder;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
-const OWN_RESOLV_CONF: &str = "/run/qemu-web-desktop/resolv.conf";
+/// A file for each name server that guests have been given.
+const NAME_SERVERS: &str = "/run/qemu-web-desktop/resolv";
 
 /// The decisions that depend on the host.
 pub(super) struct Runtime {
     pub accel: Accel,
-    /// What the guest must not reach; `None`: no network.
-    pub denied: Option<Vec<IpAddr>>,
-    /// The guests' name servers.
-    pub resolv_conf: Option<PathBuf>,
+    pub card: Card,
     /// Sentences for the owner.
     pub notes: Vec<String>,
+}
+
+/// The guest's network card.
+pub(super) enum Card {
+    None,
+    /// By QEMU's user mode.
+    User {
+        closed: Vec<IpNetwork>,
+        /// The file that names the guest's name server, if it has one.
+        resolv_conf: Option<PathBuf>,
+    },
+    /// On a bridge.
+    Bridge {
+        name: BridgeName,
+        isolated: bool,
+    },
+}
+
+impl Card {
+    /// The word shown to people.
+    pub(super) fn as_str(&self) -> &'static str {
+        let mode = match self {
+            Self::None => NetworkMode::None,
+            Self::User { .. } => NetworkMode::User,
+            Self::Bridge { .. } => NetworkMode::Bridge,
+        };
+        mode.word()
+    }
+
+    /// The same for QEMU.
+    pub(super) fn kind(&self) -> qemu::Network {
+        match self {
+            Self::None => qemu::Network::None,
+            Self::User { .. } => qemu::Network::User,
+            Self::Bridge { .. } => qemu::Network::Bridge,
+        }
+    }
 }
 
 impl Runtime {
     pub(super) fn decide(core: &Core, settings: &Settings, ready: &Ready) -> Result<Self, Problem> {
         let architecture = ready.hardware.architecture;
         let (accel, why_not) = kvm::choose(core, settings, architecture)?;
-        let mut runtime = Self { accel, denied: None, resolv_conf: None, notes: Vec::new() };
+        let mut notes = Vec::new();
         if architecture != qemu::host() {
-            runtime.notes.extend(why_not.map(|why| format!("This machine runs in software, and slowly: {why}.")));
+            notes.extend(why_not.map(|why| format!("This machine runs in software, and slowly: {why}.")));
         }
-        match network(settings) {
-            Ok(()) => {
-                runtime.denied = Some(host::addresses());
-                runtime.resolv_conf = Some(resolv_conf(settings)?);
+        let card = card(&settings.network, &ready.reach, &mut notes)?;
+        Ok(Self { accel, card, notes })
+    }
+}
+
+fn card(network: &Network, reach: &Reach, notes: &mut Vec<String>) -> Result<Card, Problem> {
+    match reach {
+        Reach::Nothing => Ok(Card::None),
+        Reach::Bridge { name, isolated } => {
+            bridge::usable(name, *isolated)?;
+            Ok(Card::Bridge { name: name.clone(), isolated: *isolated })
+        }
+        Reach::Out(allow) => {
+            if let Some(why) = unbounded() {
+                notes.push(format!("This machine has no network: {why}."));
+                return Ok(Card::None);
             }
-            Err(Some(why)) => runtime.notes.push(format!("This machine has no network: {why}.")),
-            Err(None) => {}
+            let own = host::interfaces();
+            let server = policy::name_server(&host::name_servers(network.dns), &own, allow);
+            if server.is_none() {
+                notes.push("This machine finds no names in its network: the server's only name server is the server itself, which guests do not reach.".to_owned());
+            }
+            let resolv_conf = server.map(resolv_conf).transpose()?;
+            Ok(Card::User { closed: policy::closed(&own, allow, server), resolv_conf })
         }
-        Ok(runtime)
     }
 }
 
-/// `Ok` if guests get a network; else why not, unless that is the administrator's wish.
-pub(super) fn network(settings: &Settings) -> Result<(), Option<String>> {
-    if settings.network == NetworkMode::None {
-        return Err(None);
-    }
-    if host::firewalls_units() {
-        return Ok(());
-    }
-    Err(Some("on this server nothing could keep it from reaching the server itself (that takes cgroup v2)".to_owned()))
+/// Why guests cannot have user mode, where they cannot.
+fn unbounded() -> Option<String> {
+    let why = "on this server nothing could keep it from reaching the server itself (that takes cgroup v2)";
+    (!host::firewalls_units()).then(|| why.to_owned())
 }
 
-fn resolv_conf(settings: &Settings) -> Result<PathBuf, Problem> {
-    let Some(server) = settings.dns else { return Ok(host::resolv_conf()) };
-    let path = PathBuf::from(OWN_RESOLV_CONF);
-    std::fs::write(&path, format!("nameserver {server}\n"))
-        .map_err(|e| Problem::failed(format!("{OWN_RESOLV_CONF} cannot be written: {e}.")))?;
+/// The word for what a machine gets whose section says nothing, and why that is not what is configured.
+pub(super) fn usual(network: &Network) -> (&'static str, Option<String>) {
+    match network.mode {
+        NetworkMode::User => unbounded().map_or((NetworkMode::User.word(), None), |why| ("none", Some(why))),
+        other => (other.word(), None),
+    }
+}
+
+/// A file with one name server, for QEMU. It never changes, since sessions have it open.
+fn resolv_conf(server: Ipv4Addr) -> Result<PathBuf, Problem> {
+    let path = Path::new(NAME_SERVERS).join(server.to_string());
+    if path.exists() {
+        return Ok(path);
+    }
+    let new = Path::new(NAME_SERVERS).join(format!(".{}", crate::random::label()));
+    let made = DirBuilder::new().mode(0o755).recursive(true).create(NAME_SERVERS);
+    let written = made.and_then(|()| std::fs::write(&new, format!("nameserver {server}\n")));
+    written
+        .and_then(|()| std::fs::rename(&new, &path))
+        .map_err(|e| Problem::failed(format!("{} cannot be written: {e}.", path.display())))?;
     Ok(path)
 }

@@ -7,6 +7,7 @@ mod address;
 mod amounts;
 mod id;
 mod names;
+mod network;
 mod problem;
 mod session;
 
@@ -14,6 +15,7 @@ pub use address::MailAddress;
 pub use amounts::{Bytes, Lifetime};
 pub use id::{Secret, SessionId};
 pub use names::{MachineName, UserName};
+pub use network::{BridgeName, IpNetwork};
 pub use problem::{Problem, Word};
 pub use session::{Role, State};
 

@@ -76,6 +76,7 @@ fn accident(outcome: &Outcome) -> (Word, String) {
         (_, exit::NO_DISK) => "Its disk could not be made on the server. The server's journal says why.",
         (_, exit::NO_QEMU) => "QEMU is not installed on the server; the administrator can install it.",
         (_, exit::NO_TPM) => "Its trusted platform module could not be started. The server's journal says why.",
+        (_, exit::NO_CARD) => "Its network card was not handed over. The server's journal says why.",
         (_, exit::NO_SOCKET) => "Its monitor sockets could not be made on the server.",
         ("exit-code", _) => {
             return (Word::Failed, format!("QEMU ended with exit status {}. {last_words}", outcome.status));

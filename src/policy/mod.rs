@@ -7,6 +7,7 @@ mod ending;
 mod lifetime;
 mod machine;
 mod rate;
+mod reach;
 mod sentence;
 
 pub use admin::is_admin;
@@ -16,3 +17,4 @@ pub use ending::{Asked, Ending, Outcome, explain};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
 pub use machine::{Request, may_use, needs, with_amounts};
 pub use rate::{Reading, Readings};
+pub use reach::{closed, name_server};

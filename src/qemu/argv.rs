@@ -5,6 +5,7 @@ use super::hardware::Hardware;
 use crate::config::{Architecture, Card, Clock, Firmware, Video};
 use crate::images::Format;
 use crate::model::{Bytes, MachineName, SessionId};
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// The accelerator a session really gets.
@@ -54,9 +55,23 @@ pub struct Plan {
     pub disk: Disk,
     /// Where the overlay is, inside the unit.
     pub overlay: PathBuf,
-    /// User-mode network, or no network card at all.
-    pub network: bool,
+    /// The kind of network.
+    pub network: Network,
 }
+
+/// The network that the guest's card is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// There is no card.
+    None,
+    /// QEMU's own.
+    User,
+    /// A bridge: `qwd-session` adds the descriptor.
+    Bridge,
+}
+
+/// Names the network to the card.
+pub const NETDEV: &str = "net0";
 
 /// The command line of a session, program first. The monitors are added by `qwd-session`, which
 /// opens their sockets.
@@ -164,14 +179,44 @@ fn devices(plan: &Plan, args: &mut Vec<String>) {
 }
 
 fn network(plan: &Plan, args: &mut Vec<String>) {
-    if plan.network {
-        let card = match plan.hardware.card {
-            Card::Virtio => "virtio-net-pci",
-            Card::E1000e => "e1000e",
-            Card::E1000 => "e1000",
-        };
-        push(args, ["-netdev", "user,id=net0,ipv6=off", "-device", &format!("{card},netdev=net0,romfile=")]);
-    } else {
-        push(args, ["-nic", "none"]);
+    let card = match plan.hardware.card {
+        Card::Virtio => "virtio-net-pci",
+        Card::E1000e => "e1000e",
+        Card::E1000 => "e1000",
+    };
+    match plan.network {
+        Network::None => push(args, ["-nic", "none"]),
+        Network::User => {
+            push(args, ["-netdev", &format!("user,id={NETDEV},ipv6=off")]);
+            push(args, ["-device", &format!("{card},netdev={NETDEV},romfile=")]);
+        }
+        Network::Bridge => {
+            push(args, ["-device", &format!("{card},netdev={NETDEV},mac={},romfile=", mac(&plan.id))]);
+        }
+    }
+}
+
+/// An address for the guest's card: the session's own as long as it lives, and nobody else's on the bridge.
+fn mac(id: &SessionId) -> String {
+    let digest = Sha256::digest(id.as_str());
+    // Of a single card (the lowest bit is off), given locally (the next one is on).
+    let first = digest[0] & 0xfc | 0x02;
+    let others = digest[1..6].iter().map(|byte| format!(":{byte:02x}"));
+    format!("{first:02x}{}", others.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_session_has_an_address_of_its_own() {
+        let of = |id: &str| mac(&id.parse().unwrap());
+        assert_eq!(of("abcdefghij"), of("abcdefghij"));
+        assert_ne!(of("abcdefghij"), of("abcdefghik"));
+        for id in ["abcdefghij", "zzzzzzzzzz", "2345678923"] {
+            let first = u8::from_str_radix(&of(id)[..2], 16).unwrap();
+            assert_eq!((of(id).len(), first & 3), (17, 2), "{}", of(id));
+        }
     }
 }

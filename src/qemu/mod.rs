@@ -8,7 +8,7 @@ mod argv;
 mod drives;
 mod hardware;
 
-pub use argv::{Accel, Disk, Plan, argv, board};
+pub use argv::{Accel, Disk, NETDEV, Network, Plan, argv, board};
 pub use hardware::{FirmwareFiles, Hardware, Need, SWTPM, host};
 
 /// The name of the monitor socket that the launcher uses, in the session's runtime directory.
@@ -24,6 +24,11 @@ pub const VARIABLES_PATH: &str = "/var/tmp/variables.qcow2";
 /// The machine's own file, inside the session's unit: where it lies on the host is nobody's business.
 pub const IMAGE_PATH: &str = "/run/image";
 
+/// What makes a tap device and puts it on a bridge.
+pub const BRIDGE_HELPER: &str = "/usr/lib/qemu/qemu-bridge-helper";
+/// What keeps a device on a bridge from others on it.
+pub const BRIDGE_TOOL: &str = "/usr/sbin/bridge";
+
 /// What `qwd-session` exits with when it could not become QEMU, and what each means.
 pub mod exit {
     /// No room for the overlay.
@@ -36,4 +41,6 @@ pub mod exit {
     pub const NO_SOCKET: i32 = 123;
     /// The trusted platform module could not be started.
     pub const NO_TPM: i32 = 124;
+    /// The network card's descriptor is missing.
+    pub const NO_CARD: i32 = 125;
 }

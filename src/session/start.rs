@@ -1,7 +1,7 @@
-//! `qwd-session --disk=PATH --disk-size=N [--variables=PATH --variables-size=N] [--tpm] --monitor=PATH… -- QEMU ARGUMENT…`
+//! `qwd-session --disk=PATH --disk-size=N [--variables=PATH --variables-size=N] [--tpm] [--card] --monitor=PATH… -- QEMU ARGUMENT…`
 
 use super::{qcow2, tpm};
-use crate::qemu::exit;
+use crate::qemu::{NETDEV, exit};
 use clap::Parser;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, OpenOptions};
@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 /// Prepares a session's disk and monitors, then becomes QEMU. Started by systemd alone.
 #[derive(Parser)]
@@ -31,6 +31,9 @@ struct Arguments {
     /// Start a trusted platform module beside QEMU.
     #[arg(long)]
     tpm: bool,
+    /// Standard input is the descriptor of the guest's network card.
+    #[arg(long)]
+    card: bool,
     /// Where a monitor's socket is to be.
     #[arg(long)]
     monitor: Vec<PathBuf>,
@@ -70,6 +73,13 @@ fn become_qemu(arguments: &Arguments) -> (i32, String) {
     };
     if let Some(tpm) = &tpm {
         command.args(["-chardev".to_owned(), format!("socket,id=tpm,fd={}", tpm.as_raw_fd())]);
+    }
+    let card = match arguments.card.then(|| rustix::io::dup(rustix::stdio::stdin())).transpose() {
+        Ok(card) => card,
+        Err(e) => return (exit::NO_CARD, format!("the network card was not handed over: {e}")),
+    };
+    if let Some(card) = &card {
+        command.args(["-netdev".to_owned(), format!("tap,id={NETDEV},fd={}", card.as_raw_fd())]).stdin(Stdio::null());
     }
     let mut listeners = Vec::new();
     for (index, path) in arguments.monitor.iter().enumerate() {
@@ -132,6 +142,7 @@ mod tests {
             variables: None,
             variables_size: None,
             tpm: false,
+            card: false,
             monitor: vec![],
             qemu: vec!["qemu-system-none".into()],
         };

@@ -8,18 +8,40 @@ mod examine;
 mod names;
 mod sandbox;
 mod session;
+mod tap;
 mod timer;
 
 pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
     ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, expiry_timer, session_group, session_of_timer,
-    session_unit,
+    session_unit, tap_unit,
 };
 pub use session::{SessionPlan, session};
+pub use tap::tap;
 pub use timer::expiry;
 
+use crate::model::IpNetwork;
 use names::ROOT_DIR;
+use std::net::IpAddr;
 use zbus::zvariant::Value;
+
+/// `IPAddressDeny=any`.
+fn everywhere() -> Value<'static> {
+    addresses(&["0.0.0.0/0", "::/0"].map(|all| all.parse().expect("a network")))
+}
+
+fn addresses(list: &[IpNetwork]) -> Value<'static> {
+    const AF_INET: i32 = 2;
+    const AF_INET6: i32 = 10;
+    let all: Vec<(i32, Vec<u8>, u32)> = list
+        .iter()
+        .map(|network| match network.address() {
+            IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec(), network.length().into()),
+            IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec(), network.length().into()),
+        })
+        .collect();
+    Value::from(all)
+}
 
 /// A unit's properties, as `StartTransientUnit` takes them.
 pub type Properties = Vec<(&'static str, Value<'static>)>;

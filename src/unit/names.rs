@@ -19,6 +19,11 @@ pub fn session_unit(id: &SessionId) -> String {
     format!("qwd-session-{id}.service")
 }
 
+/// `qwd-tap-ID.service`: makes the session's network card.
+pub fn tap_unit(id: &SessionId) -> String {
+    format!("qwd-tap-{id}.service")
+}
+
 /// The control group of all sessions together, below systemd's own.
 pub const SESSIONS_GROUP: &str = "qwd.slice/qwd-sessions.slice";
 

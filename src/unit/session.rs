@@ -1,10 +1,9 @@
 //! The unit of a session.
 
 use super::sandbox::{only_calls, only_families, sandbox};
-use super::{LIBEXEC, Properties, SESSIONS_DIR, command, micros};
-use crate::model::{Bytes, Lifetime, MachineName, SessionId, UserName};
+use super::{LIBEXEC, Properties, SESSIONS_DIR, addresses, command, everywhere, micros};
+use crate::model::{Bytes, IpNetwork, Lifetime, MachineName, SessionId, UserName};
 use crate::qemu::{Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET, VARIABLES_PATH};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use zbus::zvariant::Value;
 
@@ -46,10 +45,12 @@ pub struct SessionPlan {
     pub runtime_max: Lifetime,
     /// Time for the guest to shut down.
     pub stop_grace: Lifetime,
-    /// What the guest must not reach; `None`: no network at all.
-    pub denied: Option<Vec<IpAddr>>,
-    /// The file with the guests' name servers, bound as `/etc/resolv.conf`.
+    /// What QEMU must not reach; `None`: no network at all.
+    pub closed: Option<Vec<IpNetwork>>,
+    /// The file with the guest's name server, bound as `/etc/resolv.conf`.
     pub resolv_conf: Option<PathBuf>,
+    /// The caller adds the descriptor of a network card as standard input.
+    pub card: bool,
 }
 
 /// The properties of `qwd-session-ID.service`.
@@ -78,8 +79,10 @@ pub fn session(plan: &SessionPlan) -> Properties {
         ("RuntimeDirectoryMode", 0o700_u32.into()),
         ("SyslogIdentifier", "qwd-session".into()),
         ("LogExtraFields", log_fields(plan)),
-        ("StandardInput", "null".into()),
     ];
+    if !plan.card {
+        all.push(("StandardInput", "null".into()));
+    }
     if plan.runtime_max.0 != 0 {
         all.push(("RuntimeMaxUSec", micros(plan.runtime_max.0 + plan.stop_grace.0 + 60)));
     }
@@ -106,6 +109,9 @@ fn start_command(plan: &SessionPlan) -> Vec<String> {
     }
     if plan.hardware.tpm {
         argv.push("--tpm".to_owned());
+    }
+    if plan.card {
+        argv.push("--card".to_owned());
     }
     argv.push("--".to_owned());
     argv.extend(plan.argv.iter().cloned());
@@ -164,44 +170,16 @@ fn files(plan: &SessionPlan) -> Properties {
 }
 
 fn network(plan: &SessionPlan) -> Properties {
-    let Some(denied) = &plan.denied else {
+    let Some(closed) = &plan.closed else {
+        // A card on a bridge is a descriptor, which needs no network of the process.
         return vec![
             ("PrivateNetwork", true.into()),
             ("RestrictAddressFamilies", only_families(&["AF_UNIX"])),
-            ("IPAddressDeny", addresses(&everything())),
+            ("IPAddressDeny", everywhere()),
         ];
     };
-    let mut all = vec![
-        ("127.0.0.0".parse().expect("an address"), 8),
-        ("::1".parse().expect("an address"), 128),
-        ("169.254.0.0".parse().expect("an address"), 16),
-        ("fe80::".parse().expect("an address"), 64),
-        ("224.0.0.0".parse().expect("an address"), 4),
-        ("ff00::".parse().expect("an address"), 8),
-        // A connection to the unspecified address reaches the host itself.
-        ("0.0.0.0".parse().expect("an address"), 32),
-        ("::".parse().expect("an address"), 128),
-    ];
-    all.extend(denied.iter().map(|a| (*a, if a.is_ipv4() { 32 } else { 128 })));
     vec![
         ("RestrictAddressFamilies", only_families(&["AF_UNIX", "AF_INET", "AF_INET6"])),
-        ("IPAddressDeny", addresses(&all)),
+        ("IPAddressDeny", addresses(closed)),
     ]
-}
-
-fn everything() -> Vec<(IpAddr, u32)> {
-    vec![("0.0.0.0".parse().expect("an address"), 0), ("::".parse().expect("an address"), 0)]
-}
-
-fn addresses(list: &[(IpAddr, u32)]) -> Value<'static> {
-    const AF_INET: i32 = 2;
-    const AF_INET6: i32 = 10;
-    let all: Vec<(i32, Vec<u8>, u32)> = list
-        .iter()
-        .map(|(address, bits)| match address {
-            IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec(), *bits),
-            IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec(), *bits),
-        })
-        .collect();
-    Value::from(all)
 }

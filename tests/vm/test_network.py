@@ -2,7 +2,7 @@
 
 import json
 
-from world import HOST, LINK_LOCAL, PORT, WORLD
+from world import HOST, LINK_LOCAL, NEIGHBOUR, PORT, WORLD
 
 # Tries to connect to each of the addresses at once; prints which of them answered in time.
 CONNECT = """
@@ -22,7 +22,7 @@ with concurrent.futures.ThreadPoolExecutor(len(sys.argv)) as pool:
 OUTSIDE = [f"{WORLD} {PORT}", f"{WORLD} 80"]
 # sshd answers at all of the machine's addresses.
 DENIED = ["127.0.0.1 22", "127.0.0.1 80", "127.1.2.3 22", "0.0.0.0 22", "::1 22", "10.0.2.15 22", f"{HOST} 22",
-          f"{LINK_LOCAL} 80"]
+          f"{LINK_LOCAL} 80", f"{NEIGHBOUR} 80"]
 
 
 def test_the_sessions_processes_reach_the_world_and_not_the_host(bed, session, outside):

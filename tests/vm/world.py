@@ -1,13 +1,14 @@
 """The world outside: a listener on this host, which tells guests what to do.
 
-Inside the virtual machine it has an address in a network namespace: reached by routing, and not an
-address of the machine that runs the sessions.
+Inside the virtual machine it has an address in a network namespace: reached by routing, and in no network
+of the machine that runs the sessions. Between them is a local network with two neighbours.
 """
 
 import socket
 import time
 
-HOST, WORLD, LINK_LOCAL = "198.51.100.1", "198.51.100.2", "169.254.169.254"
+WORLD, LINK_LOCAL = "203.0.113.2", "169.254.169.254"
+HOST, ROUTER, NEIGHBOUR, LOCAL = "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.0/24"
 PORT = 7000
 
 # The world's listener passes all on to us. The other one, a web server, has a link-local address
@@ -19,11 +20,14 @@ ip link add world0 type veth peer name world1 netns world
 ip address add {HOST}/24 dev world0
 ip link set world0 up
 ip -n world link set lo up
-ip -n world address add {WORLD}/24 dev world1
+ip -n world address add {ROUTER}/24 dev world1
+ip -n world address add {NEIGHBOUR}/24 dev world1
+ip -n world address add {WORLD}/32 dev lo
 ip -n world address add {LINK_LOCAL}/16 dev world1
 ip -n world link set world1 up
 ip -n world route add default via {HOST}
 ip route add {LINK_LOCAL} dev world0
+ip route add {WORLD} via {ROUTER}
 mkdir -p /srv/world && echo world >/srv/world/index.html
 systemd-run -q --unit=world-out socat UNIX-LISTEN:/run/world.sock,fork TCP:10.0.2.100:{PORT}
 systemd-run -q --unit=world-in -p NetworkNamespacePath=/run/netns/world \

@@ -2,8 +2,9 @@
 
 use super::{Findings, web};
 use crate::bus::Status;
-use crate::config::{Accel, NetworkMode, Settings};
-use crate::host;
+use crate::config::{Accel, Catalogue, MachineNetwork, NetworkMode, Reach, Settings};
+use crate::model::BridgeName;
+use crate::{host, policy};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -72,25 +73,59 @@ pub(super) fn acceleration(found: &mut Findings, settings: &Settings, running: O
     }
 }
 
-/// Whether guests get a network, and find names in it.
-pub(super) fn network(found: &mut Findings, settings: &Settings, running: Option<&Status>) {
-    if settings.network == NetworkMode::None || running.is_some_and(|status| status.network == "none") {
+/// Whether guests get the networks that are configured, for all and for single machines, and find names.
+pub(super) fn network(found: &mut Findings, settings: &Settings, catalogue: &Catalogue, running: Option<&Status>) {
+    let reaches: Vec<Reach> = reaches(found, settings, catalogue);
+    for (name, isolated) in bridges(&reaches) {
+        if let Err(why) = host::bridge(name, isolated) {
+            found.error(format!("{why}."));
+        }
+    }
+    let Some(allow) = reaches.iter().find_map(|r| if let Reach::Out(allow) = r { Some(allow) } else { None }) else {
+        return;
+    };
+    if !host::firewalls_units() {
+        if running.is_none() || settings.network.mode != NetworkMode::User {
+            found.warn(CGROUP_V1);
+        }
         return;
     }
-    if running.is_none() && !host::firewalls_units() {
+    let servers = host::name_servers(settings.network.dns);
+    if policy::name_server(&servers, &host::interfaces(), allow).is_none() {
         found.warn(
-            "This server runs cgroup v1, under which guests cannot be kept from the server itself, so they get no \
-             network: boot with 'systemd.unified_cgroup_hierarchy=1' on the kernel's command line (in GRUB_CMDLINE_LINUX \
-             of /etc/default/grub, then 'update-grub').",
+            "The only name server of this server is this server itself, which guests in user mode do not reach, so \
+             they find no names: write dns = \"ADDRESS\" below [network] in /etc/qemu-web-desktop/config.toml.",
         );
     }
-    let names = std::fs::read_to_string(host::resolv_conf()).unwrap_or_default();
-    if settings.dns.is_none() && host::only_loopback(&names) {
-        found.warn(
-            "The only name server of this server is on loopback, which guests may not reach: write dns = \"ADDRESS\" below \
-             [network] in /etc/qemu-web-desktop/config.toml.",
-        );
+}
+
+const CGROUP_V1: &str = "This server runs cgroup v1, under which guests in user mode cannot be kept from the server \
+    itself, so they get no network: boot with 'systemd.unified_cgroup_hierarchy=1' on the kernel's command line (in \
+    GRUB_CMDLINE_LINUX of /etc/default/grub, then 'update-grub').";
+
+/// What is configured for all, and for each machine that is in order.
+fn reaches(found: &mut Findings, settings: &Settings, catalogue: &Catalogue) -> Vec<Reach> {
+    let mut all: Vec<Reach> = settings.network.of(&MachineNetwork::default()).ok().into_iter().collect();
+    for entry in &catalogue.machines {
+        match settings.network.of(&entry.network) {
+            Ok(reach) => all.push(reach),
+            Err(why) => found.error(format!("/etc/qemu-web-desktop/machines.conf: [{}]: {why}.", entry.name)),
+        }
     }
+    all
+}
+
+/// Each bridge once, isolated if anybody is on it.
+fn bridges(reaches: &[Reach]) -> Vec<(&BridgeName, bool)> {
+    let mut all: Vec<(&BridgeName, bool)> = Vec::new();
+    for reach in reaches {
+        let Reach::Bridge { name, isolated } = reach else { continue };
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, any)) => *any |= isolated,
+            None => all.push((name, *isolated)),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
     host::units(&mut found, &status::unit_states(&[&status::UNITS[..], &[web::UNIT]].concat()));
     let running = launcher(&mut found);
     host::acceleration(&mut found, &settings, running.as_ref());
-    host::network(&mut found, &settings, running.as_ref());
+    host::network(&mut found, &settings, &catalogue, running.as_ref());
     tell(args, &found)
 }
 
