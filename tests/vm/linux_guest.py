@@ -12,23 +12,23 @@ from pathlib import Path
 from rescue_cd import write_cd
 
 # A disk to write to, and the power button.
-MODULES = ["ata_piix", "sd_mod", "evdev", "button"]
+DISK_AND_BUTTON = ["ata_piix", "sd_mod", "evdev", "button"]
 
 
-def write_linux(root, init, iso):
-    """Makes a CD that boots the kernel found in `root`, with the script `init` as first process."""
+def write_linux(root, init, iso, modules=DISK_AND_BUTTON):
+    """Makes a CD that boots the kernel found in `root`, with these modules and the script `init` as first process."""
     kernel = next(Path(root, "boot").glob("vmlinuz-*"))
     words = "quiet mitigations=off console=tty0"
-    packed = gzip.compress(archive(root, kernel.name.removeprefix("vmlinuz-"), init), 1)
+    packed = gzip.compress(archive(root, kernel.name.removeprefix("vmlinuz-"), init, modules), 1)
     write_cd(iso, [("linux", kernel.read_bytes(), words), ("initrd", packed, "")], root)
 
 
-def archive(root, release, init):
+def archive(root, release, init, modules):
     entries = [entry(folder, 0o40755) for folder in ("bin", "dev", "proc", "sys", "modules")]
     for path in ["/bin/busybox", *libraries(root, "/bin/busybox")]:
         entries += [entry(str(folder), 0o40755) for folder in list(Path(path[1:]).parents)[-2::-1]]
         entries.append(entry(path[1:], 0o100755, Path(root, path[1:]).read_bytes()))
-    for index, path in enumerate(loading_order(root, release)):
+    for index, path in enumerate(loading_order(root, release, modules)):
         data = Path(root, path[1:]).read_bytes()
         entries.append(entry(f"modules/{index:02}.ko", 0o100644, lzma.decompress(data) if path.endswith(".xz") else data))
     entries.append(entry("init", 0o100755, Path(init).read_bytes()))
@@ -52,10 +52,10 @@ def libraries(root, program):
     return re.findall(r"(/\S+) \(0x", said)
 
 
-def loading_order(root, release):
+def loading_order(root, release, modules):
     """The modules after what they need; what is built into the kernel is left out."""
     paths = []
-    for name in MODULES:
+    for name in modules:
         words = ["chroot", root, "/usr/sbin/modprobe", "-S", release, "--show-depends", "--ignore-install", name]
         said = subprocess.run(words, text=True, capture_output=True)
         assert said.returncode == 0, said.stderr
