@@ -30,7 +30,7 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
 }
 
 /// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each unit of a session.
-fn forget_log_fields(id: &SessionId) {
+pub fn forget_log_fields(id: &SessionId) {
     for unit in [crate::unit::session_unit(id), crate::unit::tap_unit(id)] {
         let file = format!("/run/systemd/units/log-extra-fields:{unit}");
         match fs::remove_file(&file) {

@@ -22,7 +22,7 @@ use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, User
 use crate::policy::{self, Allowed, Bound, Request, Situation, Wanted};
 use crate::records::Record;
 use crate::systemd::Job;
-use crate::{host, random, unit};
+use crate::{clearing, host, random, unit};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -275,6 +275,7 @@ fn discard(core: &Core, id: &SessionId, record: &Record) {
     if let Some(folder) = &record.disk_folder {
         let _ = fs::remove_dir_all(folder);
     }
+    clearing::forget_log_fields(id);
     let removed = core.store.lock().and_then(|lock| core.store.remove(&lock, id));
     if let Err(e) = removed {
         log::error!("The record of session {id} cannot be removed: {e}.");

@@ -122,6 +122,7 @@ def test_what_is_no_bridge_is_refused_by_a_sentence(bridged):
         done = bed.ctl("start", machine, check=False)
         assert done.returncode == 1, done.stdout
         assert bed.json("list") == [] and cards(bed) == {}
+        assert bed.run("find", "/run/systemd/units", "-name", "*qwd-tap*").stdout == ""
         return done.stderr
     assert "There is no bridge 'qwdbr9' on the server" in refused("net-away.iso")
     told = bed.run("qwdctl", "check", "--json", check=False).stdout
