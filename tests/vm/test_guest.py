@@ -1,11 +1,10 @@
-"""Real guests: what one reaches; that a reboot is its own affair, and its own end the session's."""
+"""A real guest: a reboot is its own affair, and its own end the session's."""
 
 import pytest
 
 from conftest import FOLDER, HERE
 from rescue_cd import SECTOR, write_cd
 from test_units import gone, prop
-from world import HOST, LINK_LOCAL, WORLD, probes
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,6 @@ def asking(world, outside, session, machine):
     path, question = world.asked()
     assert path == "/start"
     return made["id"], question
-
-
-def test_a_guest_reaches_the_world_and_not_the_host(world, asking):
-    # What QEMU offers as the host's loopback, the host's own address, and a neighbour's.
-    world.tell(asking[1], *probes([WORLD, "10.0.2.2", HOST, LINK_LOCAL, WORLD]))
-    path, question = world.asked()
-    question.close()
-    assert path == "/seen/0/4"
 
 
 def test_a_reboot_keeps_the_session_and_a_guests_own_end_ends_it_within_two_seconds(bed, world, asking):

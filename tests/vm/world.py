@@ -76,10 +76,10 @@ class World:
             connection.sendall(head + script)
 
 
-def probes(targets):
+def probes(targets, path="/seen"):
     """A script that fetches from each of the addresses, and asks for a path that says which did answer."""
-    lines = ["set r /seen"]
+    lines = [f"set r {path}"]
     for number, target in enumerate(targets):
-        lines += [f"imgfetch --timeout 20000 --name probe http://{target}/ && set r ${{r}}/{number} || echo no {target}",
+        lines += [f"imgfetch --timeout 10000 --name probe http://{target}/ && set r ${{r}}/{number} || echo no {target}",
                   "imgfree probe ||"]
     return [*lines, f"chain http://{WORLD}:{PORT}${{r}}"]
