@@ -74,8 +74,8 @@ impl Gauge {
     }
 
     fn bytes(value: u64, most: u64) -> Self {
-        let of = if most == 0 { String::new() } else { show::about(most) };
-        Self::new(show::about(value), of, value as f64, most as f64)
+        let of = if most == 0 { String::new() } else { show::bytes(most) };
+        Self::new(show::bytes(value), of, value as f64, most as f64)
     }
 
     /// `3 of 16`
@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn an_amount_without_a_limit_has_an_empty_bar() {
         let gauge = Gauge::bytes(5 << 20, 0);
-        assert_eq!((gauge.words().as_str(), gauge.most), ("5 MB", 1.0));
-        assert_eq!(Gauge::bytes(3 << 29, 2 << 30).words(), "1.5 GB of 2 GB");
+        assert_eq!((gauge.words().as_str(), gauge.most), ("5 MiB", 1.0));
+        assert_eq!(Gauge::bytes(3 << 29, 2 << 30).words(), "1.5 GiB of 2 GiB");
         assert_eq!((Gauge::count(2, 10).words(), Gauge::count(2, 10).short()), ("2 of 10".into(), "2/10".into()));
     }
 
@@ -197,6 +197,6 @@ mod tests {
         assert_eq!(value["sessions"][0]["id"], "a");
         assert_eq!((&value["sessions"][0]["cpus_busy"], &value["status"]["sessions"]), (&json!(1.5), &json!(0)));
         let line = Line::new(&second.sessions[0], 1_060);
-        assert_eq!((line.age.as_str(), line.memory.short().as_str()), ("1 min", "200 MB/1 GB"));
+        assert_eq!((line.age.as_str(), line.memory.short().as_str()), ("1 min", "200 MiB/1 GiB"));
     }
 }

@@ -1,6 +1,6 @@
 //! What qwdctl prints: tables fitted to the terminal, amounts with units, JSON, sentences.
 
-use crate::model::Problem;
+use crate::model::{Bytes, Problem};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -94,26 +94,12 @@ pub(super) fn pairs(rows: &[(&str, String)]) -> String {
 
 /// An amount of bytes for people: `512 MiB`, `1.5 GiB`.
 pub(super) fn size(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1023.95 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let text = format!("{value:.1}");
-    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), units[unit])
+    Bytes(bytes).about()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        let all = [0, 1, 1023, 1024, 1536, 1 << 20, (1 << 30) - 1, 1 << 30, 3 << 39, u64::MAX].map(size);
-        assert_eq!(all, ["0 B", "1 B", "1023 B", "1 KiB", "1.5 KiB", "1 MiB", "1 GiB", "1 GiB", "1.5 TiB", "16 EiB"]);
-    }
 
     #[test]
     fn a_table_is_aligned_and_fits() {

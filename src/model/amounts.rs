@@ -14,6 +14,18 @@ pub struct Lifetime(pub u64);
 const BYTE_UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
 const TIME_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
+impl Bytes {
+    /// For people, rounded down: `512 MiB`, `1.5 GiB`. What is small or large has tenths.
+    pub fn about(self) -> String {
+        const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let power = self.0.checked_ilog2().unwrap_or(0) / 10;
+        let (whole, tenths) = (self.0 >> (10 * power), (u128::from(self.0) * 10) >> (10 * power));
+        let tenth = if whole < 10 || power >= 3 { tenths % 10 } else { 0 };
+        let fraction = if tenth == 0 { String::new() } else { format!(".{tenth}") };
+        format!("{whole}{fraction} {}", UNITS[power as usize])
+    }
+}
+
 /// Splits off the unit, multiplies without overflow. `None` for anything that is not `DIGITS[UNIT]`.
 fn scaled(text: &str, units: &[(char, u64)]) -> Option<u64> {
     let unit = units.iter().find(|(letter, _)| text.ends_with(*letter));
@@ -72,6 +84,18 @@ text_newtype!(Lifetime);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_read_amounts_with_a_unit() {
+        let all =
+            [0, 1, 1023, 1024, 1536, 1 << 20, 194_150_400, (1 << 30) - 1, 1 << 30, 3 << 29, (40 << 30) + 7, 3 << 39];
+        let told = [
+            "0 B", "1 B", "1023 B", "1 KiB", "1.5 KiB", "1 MiB", "185 MiB", "1023 MiB", "1 GiB", "1.5 GiB", "40 GiB",
+            "1.5 TiB",
+        ];
+        assert_eq!(all.map(|amount| Bytes(amount).about()), told);
+        assert_eq!(Bytes(u64::MAX).about(), "15.9 EiB");
+    }
 
     #[test]
     fn amounts_read_and_show_alike() {

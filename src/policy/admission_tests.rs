@@ -101,7 +101,7 @@ fn cpus_given_out_stop_at_the_overcommit() {
 #[test]
 fn a_busy_host_and_a_full_one_say_so() {
     let mut world = World::new(|limits| limits.service_max_mem_fraction_nb_per_user = 1.0);
-    assert!(world.refusal("alice", &[], 1, 7 * GIB).contains("6.0 GiB of memory free"));
+    assert!(world.refusal("alice", &[], 1, 7 * GIB).contains("6 GiB of memory free"));
     world.host.load = 0.9;
     assert!(world.refusal("alice", &[], 1, GIB).contains("90 %"));
 }
@@ -131,8 +131,8 @@ fn limits_of_a_person_take_the_place_of_the_shares_and_name_what_would_fit() {
     let one = [taken("alice", 1, 5 * GIB / 2)];
     assert_eq!(
         world.refusal("alice", &one, 1, GIB),
-        "Your sessions can have 3.0 GiB of memory together (limits.group.students.memory): you have 2.5 GiB of memory \
-         and asked for 1.0 GiB of memory; 512 MiB of memory would fit."
+        "Your sessions can have 3 GiB of memory together (limits.group.students.memory): you have 2.5 GiB of memory \
+         and asked for 1 GiB of memory; 512 MiB of memory would fit."
     );
     assert!(world.ask("alice", &one, 1, 512 * MIB).is_ok());
     assert!(
@@ -175,7 +175,7 @@ fn why_a_machine_does_not_fit_now_names_what_is_short() {
     world.host.memory_available = Bytes(3 * GIB);
     assert_eq!(
         unfit(&world, &[], 3, 8 * GIB).unwrap(),
-        "It needs 8.0 GiB of memory. The server has 3.0 GiB of memory free."
+        "It needs 8 GiB of memory. The server has 3 GiB of memory free."
     );
 }
 

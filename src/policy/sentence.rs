@@ -1,7 +1,7 @@
 //! The sentences of admission: which limit says no, and what would fit.
 
 use super::allowed::Bound;
-use crate::model::{Problem, Word};
+use crate::model::{Bytes, Problem, Word};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
@@ -85,18 +85,8 @@ impl Unit {
         match self {
             Self::Cpus if amount == 1 => "1 CPU".to_owned(),
             Self::Cpus => format!("{amount} CPUs"),
-            Self::Memory => format!("{} of memory", human(amount)),
+            Self::Memory => format!("{} of memory", Bytes(amount).about()),
         }
-    }
-}
-
-/// Bytes rounded down, as `1.5 GiB` or `512 MiB`.
-fn human(bytes: u64) -> String {
-    let tenths = |shift: u32| ((u128::from(bytes) * 10) >> shift) as f64 / 10.0;
-    match bytes >> 20 {
-        0x10_0000.. => format!("{:.1} TiB", tenths(40)),
-        1024.. => format!("{:.1} GiB", tenths(30)),
-        mebibytes => format!("{mebibytes} MiB"),
     }
 }
 

@@ -14,7 +14,7 @@ fn an_image_is_fetched_once() {
     let web = orderly(disk(1), "\"v1\"");
     let site = Site::one(&web.url("/d/small-1.0.img"));
     let outcome = site.run("download");
-    assert_eq!((outcome.code, outcome.out.as_str()), (0, "m.img: downloaded (195.3 KiB)\n"), "{}", outcome.err);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "m.img: downloaded (195 KiB)\n"), "{}", outcome.err);
     assert_eq!(site.image(), Some(disk(1)));
     assert_eq!(site.shelf(), ["small-1.0.img"]);
     let meta = fs::metadata(site.machines().join("m.img")).unwrap();
@@ -22,7 +22,7 @@ fn an_image_is_fetched_once() {
     let link = fs::read_link(site.machines().join("m.img")).unwrap();
     assert_eq!(link, PathBuf::from("downloads/m.img/small-1.0.img"));
 
-    assert_eq!(site.run("download").out, "m.img: is up to date (195.3 KiB)\n");
+    assert_eq!(site.run("download").out, "m.img: is up to date (195 KiB)\n");
     assert_eq!(fs::metadata(site.machines().join("m.img")).unwrap().ino(), meta.ino());
     assert_eq!(web.seen().len(), 2);
     assert_eq!(web.seen()[1].header("if-none-match"), Some("\"v1\""));

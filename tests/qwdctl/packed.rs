@@ -19,7 +19,7 @@ fn what_comes_packed_is_unpacked_once() {
     let web = orderly(packed.clone(), "\"v1\"");
     let site = Site::new(&format!("[m.img]\nurl={}\nsha256={}\n", web.url("/disk-1.img.gz"), sha256(&packed)));
     let outcome = site.run("download");
-    assert_eq!((outcome.code, outcome.out.as_str()), (0, "m.img: downloaded (195.3 KiB)\n"), "{}", outcome.err);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "m.img: downloaded (195 KiB)\n"), "{}", outcome.err);
     assert_eq!(site.image(), Some(disk(1)));
     assert_eq!(site.shelf(), ["disk-1.img"]);
     assert_eq!((site.result().as_str(), web.seen().len()), ("current", 1));

@@ -132,7 +132,7 @@ mod tests {
     fn a_session_takes_a_line_of_80_columns() {
         let text = listing(&overview(&["alice"]), 1_060 + 7_440, Some(80));
         let last = text.lines().last().unwrap();
-        assert_eq!(last, "session000  alice  slax.iso  2 h 5 min  0.50/2  200 MB/1 GB  1        no end");
+        assert_eq!(last, "session000  alice  slax.iso  2 h 5 min  0.50/2  200 MiB/1 GiB  1        no end");
         assert!(text.starts_with("Load 25 %   Memory 0 B   CPUs given out 0 of 0   Places taken 0 of 10   KVM\n\nID"));
     }
 

@@ -96,7 +96,7 @@ fn facts(machine: &Machine) -> Vec<String> {
 /// In whole megabytes, rounded up.
 fn size(machine: &Machine) -> String {
     let bytes = machine.image_bytes.div_ceil(1 << 20) << 20;
-    if bytes == 0 { String::new() } else { show::about(bytes) }
+    if bytes == 0 { String::new() } else { show::bytes(bytes) }
 }
 
 fn range(least: u64, most: u64, show: impl Fn(u64) -> String) -> Option<String> {
@@ -149,9 +149,9 @@ mod tests {
         let told = |machine: Machine| facts(&machine).join(", ");
         assert_eq!(told(Machine::default()), "");
         let windows = Machine { cpus_min: 2, cpus_max: 8, memory_min: 4 << 30, ..Machine::default() };
-        assert_eq!(told(windows), "2 to 8 CPUs, at least 4 GB of memory");
+        assert_eq!(told(windows), "2 to 8 CPUs, at least 4 GiB of memory");
         let arm = Machine { cpus_max: 1, memory_max: 1 << 30, architecture: "aarch64".into(), ..Machine::default() };
-        assert_eq!(told(arm), "up to 1 CPU, up to 1 GB of memory, an emulated 64-bit ARM processor");
+        assert_eq!(told(arm), "up to 1 CPU, up to 1 GiB of memory, an emulated 64-bit ARM processor");
         assert_eq!(told(Machine { cpus_min: 1, cpus_max: 1, ..Machine::default() }), "1 CPU");
     }
 

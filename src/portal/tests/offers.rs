@@ -74,15 +74,13 @@ fn each_machine_says_what_it_needs_and_why_it_does_not_fit_now() {
     let bench = Bench::new();
     {
         let mut world = bench.world.lock().unwrap();
-        world.machines[0].unfit = "It needs 8.0 GiB of memory. The server has 3.0 GiB free.".into();
+        world.machines[0].unfit = "It needs 8 GiB of memory. The server has 3 GiB free.".into();
         world.machines[0].memory_min = 8 << 30;
         world.machines[1].cpus_min = 2;
         world.machines[1].cpus_max = 4;
     }
     let page = text(&Browser::of(&bench, "alice").get("/"));
-    assert!(
-        page.contains("It needs 8.0 GiB of memory. The server has 3.0 GiB free.") && page.contains("at least 8 GB")
-    );
+    assert!(page.contains("It needs 8 GiB of memory. The server has 3 GiB free.") && page.contains("at least 8 GiB"));
     assert!(page.contains("2 to 4 CPUs"));
     let radio = |name: &str| {
         let (_, rest) = page.split_once(&format!("name=\"machine\" value=\"{name}\"")).unwrap();
