@@ -23,6 +23,7 @@ pub mod images;
 pub mod journal;
 pub mod mail;
 pub mod monitor;
+pub mod picture;
 pub mod random;
 pub mod records;
 pub mod site;

@@ -10,8 +10,8 @@ const LAYERS: [&[&str]; 5] = [
     &["config", "show"],
     &["bus", "overview", "policy", "qemu", "unit"],
     &[
-        "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "random", "records",
-        "site", "systemd",
+        "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "picture", "random",
+        "records", "site", "systemd",
     ],
     &["check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
 ];

@@ -34,8 +34,11 @@ pub(super) enum Command {
     },
     /// Read machines.conf again and have all images examined.
     Refresh,
-    /// List the machines and whether they can be started.
-    Machines,
+    /// List the machines and whether they can be started, or try them.
+    Machines {
+        #[command(subcommand)]
+        what: Option<Machines>,
+    },
     /// Make a machine of an image of any kind, or of a disk of this server.
     Import(Import),
     /// Give a machine's disk another size. Its guest finds a larger disk, and must make use of it itself.
@@ -93,6 +96,25 @@ pub(super) enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Subcommand)]
+pub(super) enum Machines {
+    /// Start each machine briefly, and say whether it reaches a screen; root only.
+    Check(MachinesCheck),
+}
+
+#[derive(Group)]
+pub(super) struct MachinesCheck {
+    /// Only these machines.
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// How long each may take.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(super) wait: u32,
+    /// Keep a picture of each screen in this folder, as NAME.png.
+    #[arg(long, value_name = "DIR")]
+    pub(super) pictures: Option<PathBuf>,
 }
 
 #[derive(Group)]
@@ -282,6 +304,8 @@ mod tests {
             "qwdctl resize a.qcow2 -5G",
             "qwdctl resize a.qcow2 +0",
             "qwdctl resize a.qcow2 65T",
+            "qwdctl machines slax.iso",
+            "qwdctl machines check --wait 0",
             "qwdctl share abc --list --view",
             "qwdctl share abc --list --once",
             "qwdctl share abc --revoke x --list",
@@ -304,6 +328,8 @@ mod tests {
             "qwdctl share abc --revoke 1",
             "qwdctl stop abc def",
             "qwdctl stop --all",
+            "qwdctl machines --json",
+            "qwdctl machines check a.iso b.iso --wait 90 --pictures /tmp/x --json",
             "qwdctl monitor",
             "qwdctl monitor --once --json",
             "qwdctl monitor --html x.html --interval 60",

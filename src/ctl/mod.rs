@@ -19,7 +19,7 @@ mod status;
 mod stop;
 
 use crate::model::Problem;
-use args::{Args, Command};
+use args::{Args, Command, Machines};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
@@ -47,7 +47,8 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Share(wanted) => shares::share(args, wanted)?,
         Command::Download { names } => return download::download(args, names),
         Command::Refresh => return download::refresh(args),
-        Command::Machines => machines::machines(args)?,
+        Command::Machines { what: None } => machines::machines(args)?,
+        Command::Machines { what: Some(Machines::Check(wanted)) } => return machines::check(args, wanted),
         Command::Monitor(wanted) => monitor::monitor(args, wanted)?,
         Command::Import(wanted) => keep::import(args, wanted)?,
         Command::Resize { name, size } => keep::resize(args, name, *size)?,

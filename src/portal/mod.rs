@@ -44,7 +44,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod throttle;
-pub mod thumbnail;
 pub mod watch;
 
 pub use routes::ROUTES;

@@ -1,5 +1,7 @@
 """The catalogue: what the page and qwdctl say of each machine, and how one is chosen among many."""
 
+import json
+import struct
 import urllib.error
 import urllib.request
 
@@ -134,3 +136,49 @@ def test_thirty_machines_are_searched_and_all_is_in_reach_on_a_phone(page, bed):
     finally:
         page.cdp("Emulation.clearDeviceMetricsOverride")
         bed.run(f"rm -f {IMAGES}/course-*")
+
+
+def blank_sector():
+    """Graphics, in which nothing is drawn, for ever."""
+    return bytes.fromhex("b81300 cd10 f4 ebfd").ljust(510, b"\0") + b"\x55\xaa"
+
+
+@pytest.fixture
+def tried(bed, tmp_path):
+    """A machine that shows something, one that never does, one that is no machine at all."""
+    (tmp_path / "dark.img").write_bytes(blank_sector().ljust(1 << 20, b"\0"))
+    (tmp_path / "torn.qcow2").write_bytes(b"QFI\xfb" + b"\0\0\0\x03" + b"\xff" * 4000)
+    for name in ("dark.img", "torn.qcow2"):
+        bed.put(tmp_path / name, f"{IMAGES}/{name}")
+    write(bed, {"dark.img": "description=Dark", "torn.qcow2": "description=Torn"})
+    yield
+    bed.ctl("stop", "--all", check=False)
+    bed.write(FILE, MACHINES)
+    bed.run("rm", "-rf", f"{IMAGES}/dark.img", f"{IMAGES}/torn.qcow2", "/root/pictures")
+
+
+def test_machines_are_tried_and_each_says_whether_it_reaches_a_screen(bed, tried):
+    done = bed.ctl("machines", "check", "--wait", "12", "--pictures", "/root/pictures", "--json", check=False)
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert {name: one["result"] for name, one in found.items()} == {"menu.iso": "screen", "dark.img": "blank", "torn.qcow2": "refused"}
+    assert done.returncode == 1 and "2 of 3 machines did not reach a screen" in done.stderr
+    assert found["torn.qcow2"]["message"] and "blank after 12 s" in found["dark.img"]["message"]
+    for name in ("menu.iso", "dark.img"):
+        assert found[name]["picture"] == f"/root/pictures/{name}.png"
+        head = bed.run("sh", "-c", 'head -c 24 "$1" | od -An -v -tx1', "sh", found[name]["picture"]).stdout
+        head = bytes.fromhex(head.replace("\n", " "))
+        assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:]) == (found[name]["width"], found[name]["height"])
+    assert bed.json("list") == []
+    good = bed.ctl("machines", "check", "menu.iso", "--wait", "12")
+    assert "menu.iso: reaches a screen of 720 x 400" in good.stdout
+    assert bed.ctl("machines", "check", "nothing.iso", check=False).returncode == 4
+    assert bed.run("runuser", "-u", "nobody", "--", "qwdctl", "machines", "check", check=False).returncode == 1
+
+
+def test_a_check_that_is_broken_off_leaves_no_session(bed, tried):
+    bed.run("systemd-run", "--unit=tried", "-q", "-p", "KillSignal=SIGINT", "-p", "SuccessExitStatus=1", "--collect",
+            "qwdctl", "machines", "check", "dark.img")
+    bed.wait("qwdctl list --json | grep -q dark.img")
+    bed.run("systemctl", "stop", "tried.service")
+    assert bed.json("list") == []
+    assert any("broken off" in line["MESSAGE"] for line in bed.journal("-u", "tried"))

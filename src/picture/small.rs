@@ -1,18 +1,11 @@
-//! A screen's picture made small: PPM from QEMU in, PNG for browsers out.
-//!
-//! A guest decides what is on its screen, and one that broke out of its QEMU what the whole file is: it
-//! is read once, a line at a time, into memory that its size does not decide.
+//! A picture made small, for the monitor's page.
 
+use super::{POINT, encoded, header, unusable};
 use crate::model::Problem;
-use png::{BitDepth, ColorType, Compression, Encoder};
 use std::io::{BufReader, Read};
 
 /// Neither side of the small picture is longer.
 const SIDE: usize = 320;
-/// Neither side of the large one is.
-const SIDE_MAX: usize = 8192;
-/// Bytes of a point: red, green, blue.
-const POINT: usize = 3;
 
 /// The small picture as PNG.
 pub fn thumbnail(ppm: impl Read) -> Result<Vec<u8>, Problem> {
@@ -34,33 +27,6 @@ pub fn thumbnail(ppm: impl Read) -> Result<Vec<u8>, Problem> {
         points.extend(sums.iter().map(|sum| (sum / count) as u8));
     }
     encoded(small_width as u32, small_height as u32, &points)
-        .map_err(|e| Problem::failed(format!("A picture could not be made small: {e}.")))
-}
-
-fn unusable() -> Problem {
-    Problem::failed("The session's QEMU gave no usable picture.")
-}
-
-/// `P6 WIDTH HEIGHT 255` and one blank, as QEMU writes it; anything else is none.
-fn header(ppm: &mut impl Read) -> Option<(usize, usize)> {
-    (word(ppm)? == "P6").then_some(())?;
-    let mut side = || word(ppm)?.parse().ok().filter(|side| (1..=SIDE_MAX).contains(side));
-    let sides = (side()?, side()?);
-    (word(ppm)? == "255").then_some(sides)
-}
-
-/// A short word, and the one blank behind it.
-fn word(ppm: &mut impl Read) -> Option<String> {
-    let mut word = String::new();
-    loop {
-        let mut byte = [0];
-        ppm.read_exact(&mut byte).ok()?;
-        match byte[0] {
-            b' ' | b'\n' => return Some(word),
-            digit if digit.is_ascii_alphanumeric() && word.len() < 5 => word.push(digit.into()),
-            _ => return None,
-        }
-    }
 }
 
 fn add(sums: &mut [u32], line: &[u8], columns: usize) {
@@ -71,18 +37,6 @@ fn add(sums: &mut [u32], line: &[u8], columns: usize) {
             }
         }
     }
-}
-
-fn encoded(width: u32, height: u32, points: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
-    let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, width, height);
-    encoder.set_color(ColorType::Rgb);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::Fast);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(points)?;
-    writer.finish()?;
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! `machines`: the catalogue, with what can be started.
 
+mod check;
+
+pub(super) use check::check;
+
 use super::args::Args;
 use super::client::Client;
 use super::out;
@@ -10,6 +14,8 @@ use crate::model::{Problem, Word};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
+const NONE: &str = "There are no machines; they are named in /etc/qemu-web-desktop/machines.conf.";
+
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -18,7 +24,7 @@ struct Shown {
 }
 
 /// Lists the machines as the launcher sees them; where it cannot be reached, as the files are.
-pub(super) fn machines(args: &Args) -> Result<(), Problem> {
+pub(in crate::ctl) fn machines(args: &Args) -> Result<(), Problem> {
     let machines = match asked() {
         Err(problem) if problem.word == Word::Unavailable => {
             out::complain(&format!("{} The files are shown; no image has been looked into.", problem.message));
@@ -35,13 +41,13 @@ fn asked() -> Result<Vec<Machine>, Problem> {
 }
 
 /// Prints machines as a table, or as JSON.
-pub(super) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), Problem> {
+pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), Problem> {
     if args.json {
         let shown = machines.into_iter().map(|machine| Shown { state: state(&machine), machine });
         return out::json(&shown.collect::<Vec<_>>());
     }
     if machines.is_empty() {
-        return out::line("There are no machines; they are named in /etc/qemu-web-desktop/machines.conf.");
+        return out::line(NONE);
     }
     let row = |m: &Machine| {
         let size = if m.image_bytes == 0 { "-".to_owned() } else { out::size(m.image_bytes) };
@@ -83,19 +89,19 @@ fn state(machine: &Machine) -> &'static str {
 }
 
 /// The folder of the images below `root`.
-pub(super) fn folder(root: &Path, settings: &config::Settings) -> PathBuf {
+pub(in crate::ctl) fn folder(root: &Path, settings: &config::Settings) -> PathBuf {
     root.join(settings.machines_dir.strip_prefix("/").unwrap_or(&settings.machines_dir))
 }
 
 /// The catalogue below `root`; what is wrong with it is said.
-pub(super) fn catalogue(root: &Path) -> Catalogue {
+pub(in crate::ctl) fn catalogue(root: &Path) -> Catalogue {
     let catalogue = Catalogue::load(root);
     catalogue.faults.iter().for_each(|fault| out::complain(&fault.to_string()));
     catalogue
 }
 
 /// The settings below `root`.
-pub(super) fn settings(root: &Path) -> Result<config::Settings, Problem> {
+pub(in crate::ctl) fn settings(root: &Path) -> Result<config::Settings, Problem> {
     config::load(root).map(|loaded| loaded.settings).map_err(|e| Problem::failed(e.to_string()))
 }
 

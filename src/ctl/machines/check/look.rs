@@ -1,0 +1,135 @@
+//! One machine: its session, and the pictures of its screen.
+
+use super::verdict::Verdict;
+use crate::bus::{NewSession, Session, problem_of};
+use crate::ctl::client::Client;
+use crate::model::{MachineName, Problem, Word};
+use crate::picture::{Picture, Seen};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// How often the screen is looked at, and the launcher asked how a session is.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// A screen that hardly changes for so long is what there is to be seen: before, a firmware may be at work.
+const SETTLED: Duration = Duration::from_secs(4);
+/// How long an end may take, in seconds.
+const END: u32 = 60;
+
+/// Who looks, and for how long.
+pub(super) struct Look<'a> {
+    client: &'a Client,
+    signals: &'a Receiver<()>,
+    start: Instant,
+    patience: Duration,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(client: &'a Client, signals: &'a Receiver<()>, seconds: u32) -> Self {
+        Self { client, signals, start: Instant::now(), patience: Duration::from_secs(seconds.into()) }
+    }
+
+    /// Starts a session of the machine, looks at its screen, and ends it.
+    pub(super) fn at(&self, name: &MachineName) -> Verdict {
+        // Should nobody be left to end it, it ends soon after.
+        let lifetime_seconds = self.patience.as_secs() + u64::from(END);
+        let wanted = NewSession { machine: name.to_string(), lifetime_seconds, ..NewSession::default() };
+        let asked = self.client.launcher.create(self.client.asker.clone(), wanted);
+        match asked {
+            Err(error) => Verdict::of_refusal(problem_of(&error)),
+            Ok(session) => {
+                let verdict = self.running(&session).unwrap_or_else(|verdict| verdict);
+                match self.end(&session) {
+                    Ok(()) => verdict,
+                    Err(problem) => Verdict::Failed(problem.message),
+                }
+            }
+        }
+    }
+
+    fn running(&self, session: &Session) -> Result<Verdict, Verdict> {
+        let mut session = session.clone();
+        while session.state == "starting" {
+            self.pause()?;
+            session = self.asked(&session)?;
+        }
+        self.settled(&session)
+    }
+
+    /// The screen once it hardly changes, or when time is over.
+    fn settled(&self, session: &Session) -> Result<Verdict, Verdict> {
+        let mut last: Option<(Picture, Instant)> = None;
+        let mut why = String::new();
+        loop {
+            let session = self.asked(session)?;
+            if session.state != "running" {
+                return Err(Verdict::Failed(ended(&session)));
+            }
+            match self.picture(&session) {
+                Ok(picture) => {
+                    let same = last.as_ref().filter(|(before, _)| before.is_like(&picture)).map(|(_, since)| *since);
+                    last = Some((picture, same.unwrap_or_else(Instant::now)));
+                }
+                // There may be one in a second, as when the machine stands still now.
+                Err(problem) => why = problem.message,
+            }
+            let over = self.start.elapsed() >= self.patience;
+            match last {
+                Some((picture, since)) if over || shows(&picture) && since.elapsed() >= SETTLED => {
+                    return Ok(Verdict::Seen(picture, self.start.elapsed()));
+                }
+                None if over => return Err(Verdict::Failed(why)),
+                _ => {}
+            }
+            self.pause()?;
+        }
+    }
+
+    fn picture(&self, session: &Session) -> Result<Picture, Problem> {
+        let file = self.client.launcher.picture(self.client.asker.clone(), &session.id)?;
+        Picture::read(File::from(OwnedFd::from(file)))
+    }
+
+    fn asked(&self, session: &Session) -> Result<Session, Verdict> {
+        let answer = self.client.launcher.get(self.client.asker.clone(), &session.id);
+        answer.map_err(|error| Verdict::Failed(problem_of(&error).message))
+    }
+
+    /// Until it is time to look again, unless this program is to end.
+    fn pause(&self) -> Result<(), Verdict> {
+        match self.signals.recv_timeout(BETWEEN) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            _ => Err(Verdict::Interrupted),
+        }
+    }
+
+    fn end(&self, session: &Session) -> Result<(), Problem> {
+        let (launcher, asker) = (&self.client.launcher, || self.client.asker.clone());
+        let gone = |error: zbus::Error| Some(problem_of(&error)).filter(|p| p.word != Word::NoSuchSession);
+        if let Some(problem) = launcher.kill(asker(), &session.id).err().and_then(gone) {
+            return Err(problem);
+        }
+        // The next machine gets the memory of this one.
+        match launcher.wait(asker(), &session.id, "stopping", END) {
+            Ok(session) if session.state == "stopping" => {
+                let text = format!("Its session does not end: 'qwdctl stop {}' may help.", session.id);
+                Err(Problem::failed(text))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => gone(error).map_or(Ok(()), Err),
+        }
+    }
+}
+
+fn shows(picture: &Picture) -> bool {
+    picture.seen() == Seen::Something
+}
+
+fn ended(session: &Session) -> String {
+    if session.message.is_empty() {
+        "Its session ended and did not say why.".to_owned()
+    } else {
+        session.message.clone()
+    }
+}
