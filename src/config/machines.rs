@@ -7,10 +7,15 @@
 use super::ConfigError;
 use super::machine::MachineEntry;
 use crate::model::MachineName;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// More than any catalogue has; what is larger is not read.
 const LONGEST: u64 = 1 << 20;
+/// No line is longer, in bytes.
+const LINE_MAX: usize = 4096;
+/// So many faults are told one by one; nobody reads more.
+const FAULTS_MAX: usize = 1000;
 
 /// What a `machines.conf` says, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +25,9 @@ pub struct Catalogue {
     /// All that is wrong with the file.
     pub faults: Vec<ConfigError>,
 }
+
+/// The sections that there are, with their lines.
+type Names = HashMap<MachineName, usize>;
 
 /// Where lines belong that come now.
 enum Section {
@@ -49,10 +57,10 @@ impl Catalogue {
             if std::fs::metadata(&path)?.len() > LONGEST {
                 return Err(std::io::Error::other("it is larger than 1 MiB"));
             }
-            std::fs::read_to_string(&path)
+            std::fs::read(&path)
         };
         match read() {
-            Ok(text) => Self::parse(&text),
+            Ok(bytes) => Self::parse_bytes(&bytes),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::default(),
             Err(e) => Self { machines: Vec::new(), faults: vec![wrong(0, format!("it cannot be read: {e}"))] },
         }
@@ -60,26 +68,43 @@ impl Catalogue {
 
     /// Reads the text; all faults are reported, not just the first.
     pub fn parse(text: &str) -> Self {
+        Self::parse_bytes(text.as_bytes())
+    }
+
+    /// The same for bytes that may be no text.
+    pub fn parse_bytes(bytes: &[u8]) -> Self {
         let mut catalogue = Self::default();
-        let mut section = Section::None;
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with([';', '#']) {
-                continue;
-            }
-            if let Err(message) = catalogue.take(line, index + 1, &mut section) {
+        let (mut section, mut names) = (Section::None, HashMap::new());
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let taken = match text(line) {
+                Ok(line) if line.is_empty() || line.starts_with([';', '#']) => Ok(()),
+                Ok(line) => catalogue.take(line, index + 1, &mut section, &mut names),
+                Err(message) => {
+                    // What it begins, if anything, is not known.
+                    if line.trim_ascii_start().starts_with(b"[") {
+                        section = Section::Wrong;
+                    }
+                    Err(message)
+                }
+            };
+            if let Err(message) = taken {
                 catalogue.fault(index + 1, message, &section);
             }
         }
         catalogue.compare();
+        let more = catalogue.faults.len().saturating_sub(FAULTS_MAX);
+        if more > 0 {
+            catalogue.faults.truncate(FAULTS_MAX);
+            catalogue.faults.push(wrong(0, format!("there are {more} mistakes more")));
+        }
         catalogue
     }
 
-    fn take(&mut self, line: &str, number: usize, section: &mut Section) -> Result<(), String> {
+    fn take(&mut self, line: &str, number: usize, section: &mut Section, names: &mut Names) -> Result<(), String> {
         if let Some(head) = line.strip_prefix('[') {
             *section = Section::Wrong;
             let name = head.strip_suffix(']').ok_or("a section is written [name.ext]")?;
-            self.begin(name, number)?;
+            self.begin(name, number, names)?;
             *section = Section::Machine;
             return Ok(());
         }
@@ -92,7 +117,7 @@ impl Catalogue {
         }
     }
 
-    fn begin(&mut self, name: &str, line: usize) -> Result<(), String> {
+    fn begin(&mut self, name: &str, line: usize, names: &mut Names) -> Result<(), String> {
         let name: MachineName = name.trim().parse().map_err(|_| {
             let shown: String = name.chars().take(80).collect();
             format!(
@@ -100,9 +125,10 @@ impl Catalogue {
                 shown.escape_debug()
             )
         })?;
-        if let Some(first) = self.get(&name) {
-            return Err(format!("[{name}] stands twice, first in line {}", first.line));
+        if let Some(first) = names.get(&name) {
+            return Err(format!("[{name}] stands twice, first in line {first}"));
         }
+        names.insert(name.clone(), line);
         self.machines.push(MachineEntry::new(name, line));
         Ok(())
     }
@@ -125,6 +151,21 @@ impl Catalogue {
                 self.faults.push(fault);
             }
         }
+    }
+}
+
+/// The line as text without blanks around it; refused where a terminal or a page might take it for something else.
+fn text(line: &[u8]) -> Result<&str, String> {
+    if line.len() > LINE_MAX {
+        return Err(format!("this line is longer than {LINE_MAX} bytes"));
+    }
+    let line = std::str::from_utf8(line).map_err(|_| "this line is not UTF-8 text")?.trim();
+    let hidden = |c: char| {
+        c.is_control() && c != '\t' || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    match line.chars().find(|c| hidden(*c)) {
+        Some(c) => Err(format!("this line has a character in it that nobody sees ({})", c.escape_unicode())),
+        None => Ok(line),
     }
 }
 
@@ -235,5 +276,96 @@ mod tests {
         {
             assert_eq!(Catalogue::parse(text).faults.len(), 1, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_plain_text_is_told_with_its_line_and_spoils_its_own_section_only() {
+        let bytes = b"[a]\ndescription=A\x1b[2J\n[b]\ndescription=B\xff\n[c\xff]\nurl=nobody's\n[d]\ndescription=D\xe2\x80\xae\n[e]\ndescription=E\r\n";
+        let catalogue = Catalogue::parse_bytes(bytes);
+        assert_eq!(lines(&catalogue), ["2", "4", "5", "8"]);
+        let good: Vec<&str> =
+            catalogue.machines.iter().filter(|m| m.faults.is_empty()).map(|m| m.name.as_str()).collect();
+        assert_eq!((good, catalogue.machines.len()), (vec!["e"], 4));
+        assert!(catalogue.faults.iter().all(|fault| !fault.to_string().chars().any(char::is_control)));
+        let long = format!("[a]\ndescription={}\n", "x".repeat(LINE_MAX));
+        assert_eq!(lines(&Catalogue::parse(&long)), ["2"]);
+    }
+
+    /// Pieces of which a catalogue is made, put together in an order that nobody means.
+    const PIECES: [&str; 30] = [
+        "[",
+        "]",
+        "[a]",
+        "[b.iso]",
+        "[../c]",
+        "[a]\n",
+        "=",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "url",
+        "url=x",
+        "\ndescription=D\n",
+        "\ncpus_min=4\ncpus_max=2\n",
+        "\nmemory=99999999999999999999G\n",
+        "\ncpus=-1\n",
+        "tpm=yes",
+        "icon=flask\n",
+        "icon=../../x.svg\n",
+        ";",
+        "#",
+        " ",
+        "\t",
+        "\0",
+        "\u{1b}[31m",
+        "\u{feff}",
+        "é",
+        "\u{202e}",
+        "os=windows\n",
+        "\ngroups=,,,\n",
+    ];
+
+    #[test]
+    fn whatever_stands_in_it_each_fault_has_its_line_and_no_name_stands_twice() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize
+        };
+        let (mut faulty, mut good) = (0, 0);
+        for _ in 0..3000 {
+            let mut bytes: Vec<u8> = (0..random() % 40).flat_map(|_| PIECES[random() % 30].bytes()).collect();
+            if !bytes.is_empty() && random() % 4 == 0 {
+                let at = random() % bytes.len();
+                bytes[at] = random() as u8;
+            }
+            let catalogue = Catalogue::parse_bytes(&bytes);
+            let count = bytes.split(|b| *b == b'\n').count();
+            let numbers: Vec<usize> = lines(&catalogue).iter().map(|line| line.parse().unwrap()).collect();
+            assert!(numbers.iter().all(|line| (1..=count).contains(line)), "{numbers:?} of {count}");
+            let mut names: Vec<_> = catalogue.machines.iter().map(|m| &m.name).collect();
+            names.sort_by_key(|name| name.as_str());
+            names.dedup();
+            assert_eq!(names.len(), catalogue.machines.len());
+            let told = catalogue.machines.iter().flat_map(|m| &m.faults).all(|f| catalogue.faults.contains(f));
+            assert!(told && catalogue == Catalogue::parse_bytes(&bytes));
+            faulty += catalogue.machines.iter().filter(|m| !m.faults.is_empty()).count();
+            good += catalogue.machines.iter().filter(|m| m.faults.is_empty()).count();
+        }
+        assert!(faulty > 200 && good > 200, "both must come up: {faulty}, {good}");
+    }
+
+    #[test]
+    fn the_longest_catalogue_and_the_worst_are_read_at_once() {
+        let start = std::time::Instant::now();
+        let many: String = (0..60_000).map(|n| format!("[{n}.iso]\n")).collect();
+        assert_eq!(Catalogue::parse(&many).machines.len(), 60_000);
+        let worst = Catalogue::parse(&"x\n".repeat(500_000));
+        assert_eq!(worst.faults.len(), FAULTS_MAX + 1);
+        assert!(worst.faults[FAULTS_MAX].message.contains("499000 mistakes more"));
+        // Comparing each name with all the others took minutes.
+        assert!(start.elapsed() < std::time::Duration::from_secs(20));
     }
 }

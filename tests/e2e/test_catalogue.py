@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import urllib.error
 import urllib.request
 
@@ -182,3 +183,22 @@ def test_a_check_that_is_broken_off_leaves_no_session(bed, tried):
     bed.run("systemctl", "stop", "tried.service")
     assert bed.json("list") == []
     assert any("broken off" in line["MESSAGE"] for line in bed.journal("-u", "tried"))
+
+
+def test_a_thousand_sections_are_quick_and_hostile_ones_are_told_by_line(bed, browser):
+    hostile = "[../../etc/passwd]\nurl=file:///etc/shadow\n[twice.iso]\ndescription=A\n[twice.iso]\n[dark\x1b[2J.iso]\n[x.iso]\ndescription=\x1b]0;x\x07\n[y.iso]\nqemu_exec=/bin/sh -c reboot\n"
+    bed.write(FILE, MACHINES + hostile + "".join(f"[m{n}.iso]\ndescription=Number {n}\n" for n in range(1000)))
+    try:
+        start = time.monotonic()
+        browser.open(bed.url)
+        assert len(browser.find_all("label.machine")) == 1002
+        listed = bed.json("machines")
+        checked = bed.ctl("check", check=False).stdout
+        assert time.monotonic() - start < 15
+        assert len(listed) == 1002 and "\x1b" not in checked
+        first = MACHINES.count("\n")
+        for line in (1, 5, 6, 8, 10):
+            assert f"machines.conf:{first + line}: " in checked, checked[:2000]
+        assert {m["name"] for m in listed if m["state"] == "ready"} == {"menu.iso"}
+    finally:
+        bed.write(FILE, MACHINES)
