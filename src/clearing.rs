@@ -4,10 +4,11 @@
 
 use crate::bus::Session;
 use crate::host;
+use crate::images::{Kept, Purpose};
 use crate::journal::Story;
 use crate::model::{Problem, SessionId};
-use crate::policy::{self, Outcome};
-use crate::records::{Notice, Record, Store};
+use crate::policy::{self, Asked, Outcome};
+use crate::records::{Notice, Record, Store, is_running};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -21,12 +22,36 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
         // Nothing but a damaged record, perhaps: nobody's to tell, but to be removed.
         return store.remove(&lock, id).map_err(failed);
     };
-    tell(store, id, &record, outcome);
+    let kept = record.keeps.as_deref().and_then(|folder| conclude(folder, &record, &store.asked(id), outcome));
+    tell(store, id, &record, outcome, kept.as_deref());
     if let Some(folder) = &record.disk_folder {
         remove_folder(folder)?;
     }
     forget_log_fields(id);
     store.remove(&lock, id).map_err(failed)
+}
+
+/// Puts a disk that was to be kept in force, if what was done to it is finished; else it stays where it is, and
+/// everything else as it was. What is said about it; nothing of a disk that is in force already.
+fn conclude(folder: &Path, record: &Record, asked: &Asked, outcome: &Outcome) -> Option<String> {
+    let kept = Kept::read(folder)?;
+    let name = &kept.plan.machine;
+    if policy::is_finished(asked, outcome) {
+        return Some(match (kept.put(), kept.plan.purpose) {
+            (Ok(()), Purpose::Master) => format!("What was done in it is in '{name}' from now on."),
+            (Ok(()), Purpose::Install) => format!("The machine '{name}' can be started from now on."),
+            (Err(problem), _) => format!("{} {}", problem.message, kept.left()),
+        });
+    }
+    // Before its screen was up, nobody can have done anything.
+    if !is_running(record) {
+        return kept.discard().err().map(|problem| problem.message);
+    }
+    let before = match kept.plan.purpose {
+        Purpose::Master => format!("The machine '{name}' is as it was. "),
+        Purpose::Install => String::new(),
+    };
+    Some(format!("{before}{}", kept.left()))
 }
 
 /// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each unit of a session.
@@ -40,9 +65,12 @@ pub fn forget_log_fields(id: &SessionId) {
     }
 }
 
-fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome) {
+fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome, kept: Option<&str>) {
     let session = &record.session;
-    let ending = policy::explain(&session.owner, &store.asked(id), outcome);
+    let mut ending = policy::explain(&session.owner, &store.asked(id), outcome);
+    if let Some(kept) = kept {
+        ending.message = format!("{} {kept}", ending.message);
+    }
     let story = Story { session: &session.id, owner: &session.owner, machine: &session.machine };
     let failed = ending.state == crate::model::State::Failed;
     let level = if failed { log::Level::Error } else { log::Level::Info };
@@ -95,7 +123,6 @@ pub fn stray_disks(store: &Store, disks: Option<&Path>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Asked;
     use crate::records::tests::{record, store};
 
     const ID: &str = "abcdefghij";

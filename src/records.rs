@@ -58,6 +58,9 @@ pub struct Record {
     pub shares: Vec<ShareRecord>,
     /// The folder of its disk, if that is not private to its unit.
     pub disk_folder: Option<PathBuf>,
+    /// The folder of its disk, if that is to be kept (`images::Kept`).
+    #[serde(default)]
+    pub keeps: Option<PathBuf>,
 }
 
 /// How a session ended.
@@ -311,7 +314,7 @@ pub(crate) mod tests {
             network: "none".into(),
             notes: vec![],
         };
-        Record { session, timer: 0, shares: vec![], disk_folder: None }
+        Record { session, timer: 0, shares: vec![], disk_folder: None, keeps: None }
     }
 
     const ID: &str = "abcdefghij";

@@ -206,6 +206,23 @@ fn unit_of_a_network_card() {
 }
 
 #[test]
+fn a_disk_that_is_kept_and_an_installation() {
+    let master = Plan { disk: Disk::Own, ..desktop_under_kvm() };
+    let cd = Disk::Install { cd: "/srv/install.iso".into() };
+    let kept = Some("/var/lib/qemu-web-desktop/machines/.a.qcow2.work/disk".into());
+    let ordinary = argv(&desktop_under_kvm());
+    let differs = |plan: &Plan| argv(plan).into_iter().filter(|a| !ordinary.contains(a)).collect::<Vec<_>>().join("\n");
+    let unit = |plan: &Plan, name| {
+        let unit = unit::session(&unit_of(plan, kept.clone()));
+        let told = ["ExecStart", "BindReadOnlyPaths", "BindPaths"];
+        let own: Properties = unit.into_iter().filter(|(key, _)| told.contains(key)).collect();
+        check(name, &format!("{}\n\n{}", differs(plan), lines(&own)));
+    };
+    unit(&master, "kept-master.txt");
+    unit(&Plan { disk: cd, ..desktop_under_kvm() }, "kept-install.txt");
+}
+
+#[test]
 fn units_of_the_timer_and_the_helpers() {
     let id = "abcdefghij".parse().unwrap();
     check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));

@@ -27,6 +27,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("policy", "qemu"),
     ("unit", "qemu"),
     ("clearing", "host"),
+    ("clearing", "images"),
     ("clearing", "journal"),
     ("clearing", "records"),
     ("mail", "auth"),

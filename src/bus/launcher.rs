@@ -4,8 +4,8 @@ use super::figures::{Figures, Usage};
 use super::types::{Asker, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Viewer};
 use zbus::zvariant::OwnedFd;
 
-/// Who may call what: root everything; the portal's user all but `Redeem`, `Report`, `Examine` and
-/// `Sweep`; the display's user `Redeem` and `Report` only; members of `qwd-users` what the portal
+/// Who may call what: root everything; the portal's user all but `Redeem`, `Report`, `Work`,
+/// `Examine` and `Sweep`; the display's user `Redeem` and `Report` only; members of `qwd-users` what the portal
 /// may, for sessions of their own.
 #[zbus::proxy(
     interface = "org.qemuwebdesktop.Launcher1",
@@ -15,6 +15,8 @@ use zbus::zvariant::OwnedFd;
 pub trait Launcher {
     /// Admits and starts a session; returns once its QEMU has been started.
     fn create(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
+    /// The same for a session that writes to the disk which root's qwdctl has prepared for the machine.
+    fn work(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
     /// The asker's sessions; with `all`, and as administrator, everybody's.
     fn list(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
     /// The same, and those that have ended within the last day, the latest first.

@@ -3,13 +3,14 @@
 //! The folder belongs to root, so links in it are the administrator's wish and are followed.
 
 use crate::model::{MachineName, Problem, Word};
+use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Tells one content of a file from another without reading it: facts found earlier hold as long
 /// as this is the same.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Hash, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// The file system.
     pub dev: u64,

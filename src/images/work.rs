@@ -2,17 +2,21 @@
 //! in it may be written by whoever gets it handed in.
 //!
 //! What is there without anybody who holds the image is the rest of a run that was ended, and is removed by
-//! whoever comes next: the next run, or the sweep.
+//! whoever comes next: the next run, or the sweep. But what a session has written to is kept (`kept`).
 
+use super::kept::{Kept, Plan, is_somebodys};
 use super::{Hold, Home, disk};
-use crate::model::{MachineName, Problem};
+use crate::model::{MachineName, Problem, Word};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The new image in the folder.
-const DISK: &str = "disk";
+pub(super) const DISK: &str = "disk";
+
+/// With less room than this nothing is installed: 256 MiB.
+const LITTLE: u64 = 256 << 20;
 
 /// A new image of a machine, which goes with this unless it was put in force.
 pub struct Work {
@@ -23,6 +27,9 @@ impl Work {
     /// Begins with an empty folder. The hold is a sign that nobody else is at work.
     pub fn begin(home: &Home, _: &[Hold]) -> Result<Self, Problem> {
         let folder = home.work();
+        if let Some(kept) = Kept::read(&folder).filter(|kept| kept.plan.session.is_some()) {
+            return Err(Problem::new(Word::WrongState, kept.left()));
+        }
         clear(&folder)?;
         let made = DirBuilder::new().mode(0o700).create(&folder);
         made.map_err(|e| disk::problem("make the folder", &folder, &e))?;
@@ -51,6 +58,11 @@ impl Work {
         make().map_err(|e| disk::problem("write", &path, &e))
     }
 
+    /// Refuses where a session could not write anything worth keeping.
+    pub fn has_room(&self) -> Result<(), Problem> {
+        disk::has_room(&self.folder, LITTLE)
+    }
+
     /// Bytes that may be written there.
     pub fn room(&self) -> u64 {
         disk::room(&self.folder)
@@ -58,17 +70,28 @@ impl Work {
 
     /// Brings the image to the disk for good, readable by all and writable by nobody else. Returns its size.
     pub fn settle(&self) -> Result<u64, Problem> {
-        let path = self.disk();
-        let settle = || {
-            let file = File::open(&path)?;
-            file.set_permissions(Permissions::from_mode(0o644))?;
-            file.sync_all()?;
-            // Nothing in it can be changed any more, and whoever examines it must get there.
-            fs::set_permissions(&self.folder, Permissions::from_mode(0o711))?;
-            Ok(file.metadata()?.len())
-        };
-        settle().map_err(|e| disk::problem("write", &path, &e))
+        settle(&self.folder, &self.disk())
     }
+
+    /// Leaves the folder to a session that writes to the disk in it.
+    pub fn keep(self, plan: Plan, cd: Option<&Path>) -> Result<Kept, Problem> {
+        let kept = Kept::prepare(&self.folder, plan, cd)?;
+        std::mem::forget(self);
+        Ok(kept)
+    }
+}
+
+/// Brings a new image to the disk for good.
+pub(super) fn settle(folder: &Path, image: &Path) -> Result<u64, Problem> {
+    let settle = || {
+        let file = File::open(image)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.sync_all()?;
+        // Nothing in it can be changed any more, and whoever examines it must get there.
+        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
+        Ok(file.metadata()?.len())
+    };
+    settle().map_err(|e| disk::problem("write", image, &e))
 }
 
 impl Drop for Work {
@@ -78,7 +101,8 @@ impl Drop for Work {
     }
 }
 
-fn clear(folder: &Path) -> Result<(), Problem> {
+/// Removes a folder with all that is in it; one that is gone is fine.
+pub(super) fn clear(folder: &Path) -> Result<(), Problem> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(disk::problem("remove", folder, &e)),
         _ => Ok(()),
@@ -103,7 +127,14 @@ fn worker(folder: &Path) -> Option<&str> {
 /// `None` where somebody is at work. What is held meanwhile is nobody else's to begin with.
 fn swept(root: &Path, folder: &Path) -> Option<String> {
     let image = folder.with_file_name(worker(folder)?);
+    if is_somebodys(folder) {
+        return None;
+    }
     let _hold = Hold::take(root, &image, "cleared up").ok()?;
+    // It may have become somebody's while the hold was theirs.
+    if is_somebodys(folder) {
+        return None;
+    }
     Some(match clear(folder) {
         Ok(()) => format!("{} was left by a run that was ended, and was removed.", folder.display()),
         Err(problem) => problem.message,

@@ -5,24 +5,16 @@
 
 use super::caller::Person;
 use super::core::Core;
+use super::ready::{is_unborn, nobody_changes};
 use crate::bus::Machine;
 use crate::config::{MachineEntry, Reach, Settings, Word as _};
-use crate::images::{Facts, Place, REPORT_MAX, busy, held, locate, read_report};
+use crate::images::{Facts, Kept, Place, REPORT_MAX, locate, read_report};
 use crate::model::{MachineName, Problem, Word};
 use crate::policy;
 use crate::qemu::Hardware;
 use crate::unit;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::PoisonError;
-
-/// A machine that may be started.
-pub(super) struct Ready {
-    pub entry: MachineEntry,
-    pub hardware: Hardware,
-    pub reach: Reach,
-    pub place: Place,
-    pub facts: Facts,
-}
 
 /// The machines that this person may use, all of them for root and before anybody is signed in, each with
 /// the reason if it cannot be started, or, by `unfit`, not now.
@@ -32,10 +24,13 @@ pub(super) fn machines(
     unfit: impl Fn(&MachineEntry) -> Option<String>,
 ) -> Vec<Machine> {
     let loaded = core.loaded();
+    let root = person.is_some_and(|person| person.root);
     let person = person.filter(|person| !person.root);
     let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
     let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
+    // What is being installed is nobody's business until it is.
+    let offered = offered.filter(|m| root || !is_unborn(&loaded.settings, &m.name));
     let described = |entry: &MachineEntry| {
         let machine = describe(core, &loaded.settings, entry);
         let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
@@ -56,8 +51,12 @@ fn describe(core: &Core, settings: &Settings, entry: &MachineEntry) -> Machine {
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(reach(settings, entry)).and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     let problem = nobody_changes(core, settings, &entry.name, place.as_ref().ok()).err().or(problem);
+    let unborn = problem.is_some() && is_unborn(settings, &entry.name);
+    let kept = Kept::find(&settings.machines_dir, &entry.name).filter(|_| unborn);
+    let problem =
+        problem.map(|p| kept.filter(|_| p.word == Word::MachineUnusable).map_or(p.message, |kept| kept.left()));
     Machine {
-        problem: problem.map(|p| p.message).unwrap_or_default(),
+        problem: problem.unwrap_or_default(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
         architecture,
         ..Machine::from(entry)
@@ -78,37 +77,13 @@ pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Proble
     Ok(machine)
 }
 
-/// A machine that may be started; by this person, if it is not past all limits.
-pub(super) fn resolve(
-    core: &Core,
-    settings: &Settings,
-    name: &MachineName,
-    person: Option<&Person>,
-) -> Result<Ready, Problem> {
-    let catalogue = core.catalogue();
-    let entry = catalogue.get(name).filter(|m| m.description.is_some()).ok_or_else(|| unknown(name))?;
-    if let Some(person) = person {
-        person.allowed.machine(name)?;
-        // Of whom root speaks for, the groups are not always known.
-        if !person.root {
-            policy::may_use(entry, &person.groups)?;
-        }
-    }
-    let hardware = hardware(settings, entry)?;
-    let reach = reach(settings, entry)?;
-    nobody_changes(core, settings, name, None)?;
-    let place = usable_place(settings, name)?;
-    nobody_changes(core, settings, name, Some(&place))?;
-    let facts = facts(core, &place)?;
-    Ok(Ready { entry: entry.clone(), hardware, reach, place, facts })
-}
-
-fn unknown(name: &MachineName) -> Problem {
+/// There is no such machine.
+pub(super) fn unknown(name: &MachineName) -> Problem {
     Problem::new(Word::NoSuchMachine, format!("There is no machine '{name}'; 'qwdctl machines' lists those there are."))
 }
 
 /// What the guest finds, if its section is in order and all that it takes is installed.
-fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hardware, Problem> {
+pub(super) fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hardware, Problem> {
     let unusable = |text: String| Problem::new(Word::MachineUnusable, text);
     if let Some(fault) = entry.faults.first() {
         return Err(unusable(format!("Its section of the catalogue has a mistake. {fault}.")));
@@ -124,20 +99,8 @@ fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hardware, Probl
     })
 }
 
-/// Refuses while the image is being made, changed or removed, under its own name or another's.
-pub(super) fn nobody_changes(
-    core: &Core,
-    settings: &Settings,
-    name: &MachineName,
-    place: Option<&Place>,
-) -> Result<(), Problem> {
-    let named = settings.machines_dir.join(name.as_str());
-    let keys = std::iter::once(named.as_path()).chain(place.map(|place| place.path.as_path()));
-    keys.filter_map(|key| held(&core.root, key)).map(|doing| Err(busy(&doing))).next().unwrap_or(Ok(()))
-}
-
 /// What its sessions reach, if that is in order.
-fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, Problem> {
+pub(super) fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, Problem> {
     settings.network.of(&entry.network).map_err(|why| {
         let text = format!("The network of '{}' is not in order in machines.conf: {why}.", entry.name);
         Problem::new(Word::MachineUnusable, text)
@@ -145,7 +108,7 @@ fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, Problem> {
 }
 
 /// A session's user is nobody in particular, so everybody must be able to read an image.
-fn usable_place(settings: &Settings, name: &MachineName) -> Result<Place, Problem> {
+pub(super) fn usable_place(settings: &Settings, name: &MachineName) -> Result<Place, Problem> {
     let place = locate(&settings.machines_dir, name)?;
     let mode = std::fs::metadata(&place.path).map_or(0, |m| m.permissions().mode());
     if mode & 0o004 == 0 {
@@ -160,7 +123,8 @@ fn usable_place(settings: &Settings, name: &MachineName) -> Result<Place, Proble
     Ok(place)
 }
 
-fn facts(core: &Core, place: &Place) -> Result<Facts, Problem> {
+/// What the image is, found out once for each content.
+pub(super) fn facts(core: &Core, place: &Place) -> Result<Facts, Problem> {
     let known = core.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&place.identity).copied();
     if let Some(facts) = known {
         return Ok(facts);

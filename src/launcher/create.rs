@@ -9,14 +9,15 @@
 
 use super::bridge;
 use super::caller::Person;
-use super::catalogue::{self, Ready};
 use super::core::Core;
 use super::follow;
 use super::plan::plan;
+use super::ready::{self, Ready};
 use super::runtime::{Card, Runtime};
 use super::table::{Entry, taken};
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
+use crate::images::Kept;
 use crate::journal::{Story, id as message_id};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, UserName, Word};
 use crate::policy::{self, Allowed, Bound, Request, Situation, Wanted};
@@ -44,12 +45,26 @@ pub(super) struct Order {
     pub lifetime_max: Bound<Lifetime>,
 }
 
+/// Which disk the session gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// One that goes with it.
+    ToItsOwn,
+    /// The one that root's qwdctl has prepared, which is kept.
+    ToWhatIsKept,
+}
+
 /// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
-pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) -> Result<Session, Problem> {
+pub(super) fn create(
+    core: &Arc<Core>,
+    person: &Person,
+    request: &NewSession,
+    writes: Writes,
+) -> Result<Session, Problem> {
     let started = Instant::now();
     let loaded = core.loaded();
     let settings = &loaded.settings;
-    let result = attempt(core, settings, person, request);
+    let result = attempt(core, settings, person, request, writes);
     match &result {
         Ok(session) => {
             story(session).tell(
@@ -74,19 +89,32 @@ pub(super) fn create(core: &Arc<Core>, person: &Person, request: &NewSession) ->
     result
 }
 
-fn attempt(core: &Arc<Core>, settings: &Settings, person: &Person, request: &NewSession) -> Result<Session, Problem> {
+fn attempt(
+    core: &Arc<Core>,
+    settings: &Settings,
+    person: &Person,
+    request: &NewSession,
+    writes: Writes,
+) -> Result<Session, Problem> {
     if request.force && !person.root {
         return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
     }
     let limited = (!request.force).then_some(person);
-    let ready = catalogue::resolve(core, settings, &request.machine.parse()?, limited)?;
+    let machine = request.machine.parse()?;
+    let mut ready = match writes {
+        Writes::ToItsOwn => ready::resolve(core, settings, &machine, limited)?,
+        Writes::ToWhatIsKept => ready::prepared(core, settings, &machine)?,
+    };
     let order = order(settings, person, request, &ready)?;
     room(settings)?;
     let runtime = Runtime::decide(core, settings, &ready)?;
-    let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &runtime)?;
+    let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &ready, &runtime)?;
     // Now that it is on record: who changes an image looks at the records after they have taken hold of it.
-    let free = catalogue::nobody_changes(core, settings, &order.machine, Some(&ready.place));
-    if let Err(problem) = free {
+    let taken = match &mut ready.kept {
+        None => ready::nobody_changes(core, settings, &machine, ready.place.as_ref()),
+        Some(kept) => kept.give_to(&record.session.id),
+    };
+    if let Err(problem) = taken {
         discard(core, &record.session.id.parse()?, &record);
         return Err(problem);
     }
@@ -131,6 +159,7 @@ fn admit(
     settings: &Settings,
     limits: Option<&Allowed>,
     order: &Order,
+    ready: &Ready,
     runtime: &Runtime,
 ) -> Result<Record, Problem> {
     let (expires_at, cap) = policy::initial(host::now(), order.lifetime, &order.lifetime_max)?;
@@ -149,11 +178,12 @@ fn admit(
             extendable_until: cap,
             accel: runtime.accel.as_str().to_owned(),
             network: runtime.card.as_str().to_owned(),
-            notes: runtime.notes.clone(),
+            notes: ready.note().into_iter().chain(runtime.notes.iter().cloned()).collect(),
         },
         timer: 0,
         shares: Vec::new(),
-        disk_folder: settings.disks_dir.as_ref().map(|d| d.join(id.as_str())),
+        disk_folder: settings.disks_dir.as_ref().filter(|_| ready.kept.is_none()).map(|d| d.join(id.as_str())),
+        keeps: ready.kept.as_ref().map(|kept| kept.folder().to_owned()),
     };
     let figures = host::figures();
     let mut table = core.table();
@@ -205,7 +235,8 @@ fn launch(
     runtime: &Runtime,
 ) -> Result<Session, Problem> {
     let id: SessionId = record.session.id.parse()?;
-    let result = make_disk(record.disk_folder.as_deref()).and_then(|outside| {
+    let result = make_disk(record.disk_folder.as_deref()).and_then(|made| {
+        let outside = made.or(ready.kept.as_ref().map(Kept::disk));
         let plan = plan(settings, &id, order, ready, runtime, outside)?;
         let mut fds = Vec::new();
         if let Card::Bridge { name, isolated } = &runtime.card {

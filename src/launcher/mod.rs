@@ -25,6 +25,7 @@ mod kvm;
 mod offers;
 mod pictures;
 mod plan;
+mod ready;
 mod runtime;
 mod screens;
 mod service;

@@ -1,11 +1,11 @@
 //! From an admitted request to its unit and QEMU's arguments.
 
-use super::catalogue::Ready;
 use super::create::Order;
+use super::ready::Ready;
 use super::runtime::{Card, Runtime};
 use crate::config::Settings;
 use crate::model::{Bytes, Problem, SessionId, Word};
-use crate::qemu::{self, Disk, Plan};
+use crate::qemu::{self, Plan};
 use crate::unit::SessionPlan;
 use std::path::PathBuf;
 
@@ -18,9 +18,6 @@ pub(super) fn plan(
     runtime: &Runtime,
     outside: Option<PathBuf>,
 ) -> Result<SessionPlan, Problem> {
-    let path = ready.place.path.clone();
-    let disk =
-        if ready.facts.iso { Disk::Empty { cd: path } } else { Disk::Image { path, format: ready.facts.format } };
     let argv = qemu::argv(&Plan {
         id: id.clone(),
         machine: order.machine.clone(),
@@ -28,7 +25,7 @@ pub(super) fn plan(
         accel: runtime.accel,
         cpus: order.wanted.cpus,
         memory: order.wanted.memory,
-        disk: disk.clone(),
+        disk: ready.disk.clone(),
         overlay: qemu::DISK_PATH.into(),
         network: runtime.card.kind(),
     });
@@ -48,8 +45,8 @@ pub(super) fn plan(
         accel: runtime.accel,
         hardware: ready.hardware.clone(),
         variables: variables(ready)?,
-        disk,
-        disk_size: disk_size(settings, ready),
+        disk: ready.disk.clone(),
+        disk_size: ready.disk_size,
         outside,
         runtime_max: order.lifetime_max.most,
         stop_grace: settings.session.stop_grace,
@@ -57,13 +54,6 @@ pub(super) fn plan(
         resolv_conf,
         card: matches!(runtime.card, Card::Bridge { .. }),
     })
-}
-
-fn disk_size(settings: &Settings, ready: &Ready) -> Bytes {
-    if ready.facts.iso {
-        return ready.entry.hardware.disk_size.unwrap_or(settings.session.iso_disk);
-    }
-    Bytes(ready.facts.virtual_size)
 }
 
 /// The size of the variables that the firmware begins with.

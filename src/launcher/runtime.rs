@@ -1,7 +1,7 @@
 //! What a session gets on this host at this moment: network and accelerator.
 
-use super::catalogue::Ready;
 use super::core::Core;
+use super::ready::Ready;
 use super::{bridge, kvm};
 use crate::config::{Network, NetworkMode, Reach, Word};
 use crate::model::{BridgeName, IpNetwork, Problem};

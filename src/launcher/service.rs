@@ -4,6 +4,7 @@
 
 use super::caller::Caller;
 use super::core::Core;
+use super::create::Writes;
 use super::{catalogue, control, create, figures, joins, offers, pictures, screens, shares, sweep, viewers};
 use crate::bus::{
     Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
@@ -47,7 +48,23 @@ impl Launcher {
         wanted: NewSession,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| create::create(core, &core.person(caller, &asker)?, &wanted)).await
+        self.run(&header, move |core, caller| {
+            create::create(core, &core.person(caller, &asker)?, &wanted, Writes::ToItsOwn)
+        })
+        .await
+    }
+
+    async fn work(
+        &self,
+        asker: Asker,
+        wanted: NewSession,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_root("that: it is root's")?;
+            create::create(core, &core.person(caller, &asker)?, &wanted, Writes::ToWhatIsKept)
+        })
+        .await
     }
 
     async fn list(&self, asker: Asker, all: bool, #[zbus(header)] header: Header<'_>) -> Result<Vec<Session>, Problem> {

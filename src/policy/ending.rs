@@ -57,6 +57,12 @@ pub fn explain(owner: &str, asked: &Asked, outcome: &Outcome) -> Ending {
     Ending { state: State::Ended, message_id, word: None, message }
 }
 
+/// Whether what a session did to a disk that is to be kept is finished: its guest shut down, or somebody asked
+/// for it and it could. Of one that was killed, had an accident or ran out of time, nobody knows.
+pub fn is_finished(asked: &Asked, outcome: &Outcome) -> bool {
+    outcome.result == "success" && *asked != Asked::Expiry
+}
+
 fn accident(outcome: &Outcome) -> (Word, String) {
     let status = outcome.status.parse::<i32>().unwrap_or(0);
     let last_words = "The server's journal has its last words.";
@@ -119,6 +125,22 @@ mod tests {
     fn a_guest_cut_off_on_request_did_not_fail() {
         let ending = explain("alice", &Asked::Expiry, &outcome("signal", "killed", "KILL"));
         assert_eq!(ending.state, State::Ended);
+    }
+
+    #[test]
+    fn only_what_was_stopped_in_good_order_is_finished() {
+        let (done, killed) = (outcome("success", "exited", "0"), outcome("signal", "killed", "KILL"));
+        let person = Asked::Person("alice".into());
+        for (asked, outcome, finished) in [
+            (&Asked::Nobody, &done, true),
+            (&person, &done, true),
+            (&Asked::Expiry, &done, false),
+            (&Asked::Nobody, &killed, false),
+            (&person, &killed, false),
+            (&Asked::Nobody, &Outcome { result: "resources".into(), ..Outcome::default() }, false),
+        ] {
+            assert_eq!(is_finished(asked, outcome), finished, "{asked:?} {outcome:?}");
+        }
     }
 
     #[test]

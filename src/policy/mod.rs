@@ -13,7 +13,7 @@ mod sentence;
 pub use admin::is_admin;
 pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted, cpus_in_all};
 pub use allowed::{Allowed, Bound};
-pub use ending::{Asked, Ending, Outcome, explain};
+pub use ending::{Asked, Ending, Outcome, explain, is_finished};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
 pub use machine::{Request, may_use, needs, with_amounts};
 pub use rate::{Reading, Readings};

@@ -6,7 +6,7 @@ use crate::config::{Architecture, Card, Clock, Firmware, Video};
 use crate::images::Format;
 use crate::model::{Bytes, MachineName, SessionId};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The accelerator a session really gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,25 @@ pub enum Disk {
     Image { path: PathBuf, format: Format },
     /// Nothing: an empty disk beside a CD.
     Empty { cd: PathBuf },
+    /// Nothing: an empty disk beside a CD that is booted from only as long as the disk cannot be.
+    Install { cd: PathBuf },
+    /// Nothing: the disk is an image that is written to.
+    Own,
+}
+
+impl Disk {
+    /// The file that is bound into the unit, read-only.
+    pub fn image(&self) -> Option<&Path> {
+        match self {
+            Self::Image { path, .. } | Self::Empty { cd: path } | Self::Install { cd: path } => Some(path),
+            Self::Own => None,
+        }
+    }
+
+    /// Whether there is a CD.
+    pub(super) fn has_cd(&self) -> bool {
+        matches!(self, Self::Empty { .. } | Self::Install { .. })
+    }
 }
 
 /// Everything the argument list depends on.

@@ -46,13 +46,14 @@ pub(super) fn drives(plan: &Plan, args: &mut Vec<String>) {
             args.extend(node(&image));
             disk["backing"] = json!("image");
         }
-        Disk::Empty { .. } => {
+        Disk::Own => {}
+        Disk::Empty { .. } | Disk::Install { .. } => {
             let cd = json!({"driver": "raw", "node-name": "cd", "read-only": true, "file": read_only(IMAGE_PATH)});
             args.extend(node(&cd));
         }
     }
     args.extend(node(&disk));
-    let has_cd = matches!(plan.disk, Disk::Empty { .. });
+    let has_cd = plan.disk.has_cd();
     controllers(plan, has_cd, args);
     disk_device(plan, args);
     if has_cd {
@@ -76,6 +77,11 @@ fn controllers(plan: &Plan, has_cd: bool, args: &mut Vec<String>) {
     }
 }
 
+/// After an installation the guest starts anew, from its disk; before it, there is nothing on that.
+fn disk_first(plan: &Plan) -> bool {
+    matches!(plan.disk, Disk::Install { .. })
+}
+
 fn disk_device(plan: &Plan, args: &mut Vec<String>) {
     let device = match plan.hardware.disk {
         // As the predecessor's machines were installed on: every guest can boot from it.
@@ -85,7 +91,7 @@ fn disk_device(plan: &Plan, args: &mut Vec<String>) {
         DiskBus::Scsi => "scsi-hd,drive=disk,bus=scsi.0".to_owned(),
         DiskBus::Nvme => format!("nvme,drive=disk,serial={}", plan.id),
     };
-    push(args, ["-device", &format!("{device},bootindex=1")]);
+    push(args, ["-device", &format!("{device},bootindex={}", u8::from(!disk_first(plan)))]);
 }
 
 fn cd_device(plan: &Plan, args: &mut Vec<String>) {
@@ -95,5 +101,5 @@ fn cd_device(plan: &Plan, args: &mut Vec<String>) {
         _ if plan.hardware.firmware == Firmware::SecureUefi => "ide-cd,drive=cd,bus=ide.1".to_owned(),
         _ => "ide-cd,drive=cd,bus=ide.1,unit=0".to_owned(),
     };
-    push(args, ["-device", &format!("{device},bootindex=0")]);
+    push(args, ["-device", &format!("{device},bootindex={}", u8::from(disk_first(plan)))]);
 }

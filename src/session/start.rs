@@ -1,4 +1,4 @@
-//! `qwd-session --disk=PATH --disk-size=N [--variables=PATH --variables-size=N] [--tpm] [--card] --monitor=PATH… -- QEMU ARGUMENT…`
+//! `qwd-session [--disk=PATH --disk-size=N] [--variables=PATH --variables-size=N] [--tpm] [--card] --monitor=PATH… -- QEMU ARGUMENT…`
 
 use super::{qcow2, tpm};
 use crate::qemu::{NETDEV, exit};
@@ -16,12 +16,12 @@ use std::process::{Command, ExitCode, Stdio};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the overlay is to be.
-    #[arg(long)]
-    disk: PathBuf,
+    /// Where the overlay is to be; none: the disk is an image that is there.
+    #[arg(long, requires = "disk_size")]
+    disk: Option<PathBuf>,
     /// The overlay's size in bytes.
     #[arg(long)]
-    disk_size: u64,
+    disk_size: Option<u64>,
     /// Where the firmware's variables are to be.
     #[arg(long, requires = "variables_size")]
     variables: Option<PathBuf>,
@@ -52,10 +52,9 @@ pub fn main() -> ExitCode {
 }
 
 fn become_qemu(arguments: &Arguments) -> (i32, String) {
-    let disks = write_disk(&arguments.disk, arguments.disk_size).and_then(|()| {
-        let variables = arguments.variables.as_deref().zip(arguments.variables_size);
-        variables.map_or(Ok(()), |(path, size)| write_disk(path, size))
-    });
+    let disk = arguments.disk.as_deref().zip(arguments.disk_size);
+    let variables = arguments.variables.as_deref().zip(arguments.variables_size);
+    let disks = disk.into_iter().chain(variables).try_for_each(|(path, size)| write_disk(path, size));
     if let Err(e) = disks {
         let full = matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let code = if full { exit::NO_SPACE } else { exit::NO_DISK };
@@ -137,8 +136,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("qwd-start-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let arguments = Arguments {
-            disk: folder.join("disk"),
-            disk_size: 1 << 20,
+            disk: Some(folder.join("disk")),
+            disk_size: Some(1 << 20),
             variables: None,
             variables_size: None,
             tpm: false,
@@ -147,7 +146,7 @@ mod tests {
             qemu: vec!["qemu-system-none".into()],
         };
         assert_eq!(become_qemu(&arguments).0, exit::NO_QEMU);
-        let nowhere = Arguments { disk: folder.join("missing/disk"), ..arguments };
+        let nowhere = Arguments { disk: Some(folder.join("missing/disk")), ..arguments };
         assert_eq!(become_qemu(&nowhere).0, exit::NO_DISK);
         fs::remove_dir_all(folder).unwrap();
     }

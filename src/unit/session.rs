@@ -98,11 +98,12 @@ fn start_command(plan: &SessionPlan) -> Vec<String> {
     let runtime = format!("{SESSIONS_DIR}/{}", plan.id);
     let mut argv = vec![
         format!("{LIBEXEC}/qwd-session"),
-        format!("--disk={DISK_PATH}"),
-        format!("--disk-size={}", plan.disk_size.0),
         format!("--monitor={runtime}/{LAUNCHER_SOCKET}"),
         format!("--monitor={runtime}/{STOP_SOCKET}"),
     ];
+    if plan.disk != Disk::Own {
+        argv.splice(1..1, [format!("--disk={DISK_PATH}"), format!("--disk-size={}", plan.disk_size.0)]);
+    }
     if let Some(size) = plan.variables {
         argv.push(format!("--variables={VARIABLES_PATH}"));
         argv.push(format!("--variables-size={}", size.0));
@@ -151,11 +152,9 @@ fn limits(plan: &SessionPlan) -> Properties {
 }
 
 fn files(plan: &SessionPlan) -> Properties {
-    let image = match &plan.disk {
-        Disk::Image { path, .. } | Disk::Empty { cd: path } => path.display().to_string(),
-    };
     let bind = |from: String, to: String| Value::from(vec![(from, to, false, 0_u64)]);
-    let mut all: Properties = vec![("BindReadOnlyPaths", bind(image, IMAGE_PATH.to_owned()))];
+    let image = plan.disk.image().map(|image| bind(image.display().to_string(), IMAGE_PATH.to_owned()));
+    let mut all: Properties = image.into_iter().map(|bind| ("BindReadOnlyPaths", bind)).collect();
     if let Some(outside) = &plan.outside {
         all.push(("BindPaths", bind(outside.display().to_string(), DISK_PATH.to_owned())));
     }

@@ -37,6 +37,7 @@ SECRET = "A" * 43
 # Each method's kind, its arguments after the asker, and how it ends for those who may.
 METHODS = {
     "Create": ("self", [["nothing.iso", 0, 0, 0, False]], "no_such_machine"),
+    "Work": ("root", [["menu.iso", 0, 0, 0, False]], "wrong_state"),
     "List": ("self", [True], "ok"),
     "Sessions": ("self", [True], "ok"),
     "Get": ("own", ["ID"], "ok"),
