@@ -41,6 +41,18 @@ pub(super) enum Command {
     },
     /// Make a machine of an image of any kind, or of a disk of this server.
     Import(Import),
+    /// Start the installation of a new machine, which is finished on its screen.
+    Create(Create),
+    /// Put a disk in force that is kept since its session did not end in good order.
+    Adopt {
+        /// The machine.
+        name: String,
+    },
+    /// Remove such a disk.
+    Discard {
+        /// The machine.
+        name: String,
+    },
     /// Give a machine's disk another size. Its guest finds a larger disk, and must make use of it itself.
     Resize {
         /// The machine.
@@ -121,6 +133,17 @@ pub(super) struct MachinesCheck {
 pub(super) struct Start {
     /// The machine, as 'qwdctl machines' names it.
     pub(super) machine: String,
+    /// Change the machine itself: the session works on a copy, which takes the machine's place when the guest
+    /// has shut down or the session is stopped; root only.
+    #[arg(long)]
+    pub(super) master: bool,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// How a session is started.
+#[derive(Group)]
+pub(super) struct How {
     /// Virtual CPUs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) cpus: Option<u32>,
@@ -142,6 +165,23 @@ pub(super) struct Start {
     /// Do not wait until the screen answers.
     #[arg(long)]
     pub(super) no_wait: bool,
+}
+
+#[derive(Group)]
+pub(super) struct Create {
+    /// The machine's name, such as mine.qcow2.
+    pub(super) name: String,
+    /// Size of its disk, such as 10G.
+    #[arg(long = "size", value_name = "SIZE", value_parser = disk_size)]
+    pub(super) disk: Bytes,
+    /// The CD that installs it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) iso: PathBuf,
+    /// What people read about the machine.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+    #[command(flatten)]
+    pub(super) how: How,
 }
 
 #[derive(Group)]
@@ -213,6 +253,9 @@ pub(super) struct Stop {
     /// All sessions of the service; administrators only.
     #[arg(long)]
     pub(super) all: bool,
+    /// Do not ask the guests: end them at once.
+    #[arg(long, requires = "ids", conflicts_with = "all")]
+    pub(super) kill: bool,
 }
 
 #[derive(Group)]
@@ -299,6 +342,10 @@ mod tests {
             "qwdctl extend abc soon",
             "qwdctl stop",
             "qwdctl stop abc --all",
+            "qwdctl stop --all --kill",
+            "qwdctl stop --kill",
+            "qwdctl create a.qcow2 --size 10G",
+            "qwdctl create a.qcow2 --size 0 --iso x.iso",
             "qwdctl import a.vdi",
             "qwdctl resize a.qcow2",
             "qwdctl resize a.qcow2 -5G",
@@ -330,6 +377,9 @@ mod tests {
             "qwdctl stop --all",
             "qwdctl machines --json",
             "qwdctl machines check a.iso b.iso --wait 90 --pictures /tmp/x --json",
+            "qwdctl stop abc --kill",
+            "qwdctl start a.qcow2 --master --owner alice",
+            "qwdctl create a.qcow2 --size 10G --iso x.iso --description A --owner alice --memory 2G",
             "qwdctl monitor",
             "qwdctl monitor --once --json",
             "qwdctl monitor --html x.html --interval 60",

@@ -1,8 +1,8 @@
 //! `start`, `list`, `show`, `extend`: sessions, over the bus.
 
-use super::args::{Args, List, Start};
+use super::args::{Args, How, List, Start};
 use super::client::{Client, checked, is_root};
-use super::{out, shares};
+use super::{keep, out, shares};
 use crate::bus::{Asker, NewSession, NewShare, Session, Viewer, problem_of};
 use crate::host;
 use crate::model::{Lifetime, MachineName, Problem, Role, Word};
@@ -29,12 +29,31 @@ impl Shown {
     }
 }
 
-/// Starts a session, and waits until its screen answers unless asked not to.
+/// Starts a session, of the machine as it is or of a copy that takes its place.
 pub(super) fn start(args: &Args, wanted: &Start) -> Result<(), Problem> {
-    wanted.machine.parse::<MachineName>()?;
+    let machine = wanted.machine.parse::<MachineName>()?;
+    let prepared = wanted.master.then(|| keep::copy(args, &machine)).transpose()?;
+    begin(args, &machine, &wanted.how, prepared)
+}
+
+/// Starts a session, and waits until its screen answers unless asked not to. What has been prepared for it is
+/// taken back if it cannot be started.
+pub(super) fn begin(
+    args: &Args,
+    machine: &MachineName,
+    wanted: &How,
+    prepared: Option<keep::Prepared>,
+) -> Result<(), Problem> {
     let mut client = Client::connect()?;
     client.asker = on_behalf(wanted, client.asker)?;
-    let session = client.launcher.create(client.asker.clone(), record(wanted))?;
+    let session = match prepared {
+        None => client.launcher.create(client.asker.clone(), record(machine, wanted))?,
+        Some(prepared) => {
+            let session = client.launcher.work(client.asker.clone(), record(machine, wanted))?;
+            prepared.given();
+            session
+        }
+    };
     let session = if wanted.no_wait { session } else { until_ready(&client, session)? };
     let base = site::base(&args.root);
     let mut shown = Shown::new(session, &base);
@@ -65,7 +84,7 @@ fn started(shown: &Shown) -> [(&'static str, String); 3] {
 }
 
 /// For whom: root may say so, anybody else asks for themselves.
-fn on_behalf(wanted: &Start, asker: Asker) -> Result<Asker, Problem> {
+fn on_behalf(wanted: &How, asker: Asker) -> Result<Asker, Problem> {
     let only_root = |what: &str| Problem::new(Word::NotAllowed, format!("Only root can {what}."));
     if wanted.force && !is_root() {
         return Err(only_root("pass over the limits (--force)"));
@@ -77,9 +96,9 @@ fn on_behalf(wanted: &Start, asker: Asker) -> Result<Asker, Problem> {
     }
 }
 
-fn record(wanted: &Start) -> NewSession {
+fn record(machine: &MachineName, wanted: &How) -> NewSession {
     NewSession {
-        machine: wanted.machine.clone(),
+        machine: machine.to_string(),
         cpus: wanted.cpus.unwrap_or(0),
         memory_bytes: wanted.memory.map_or(0, |m| m.0),
         lifetime_seconds: wanted.lifetime.map_or(0, |l| l.0),

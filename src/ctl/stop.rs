@@ -17,7 +17,7 @@ pub(super) fn stop(args: &Args, wanted: &Stop) -> Result<u8, Problem> {
     let client = Client::connect()?;
     let mut code = 0;
     let mut gone = Vec::new();
-    for asked in if wanted.all { ask_all(&client)? } else { ask_each(&client, &wanted.ids) } {
+    for asked in if wanted.all { ask_all(&client)? } else { ask_each(&client, wanted) } {
         match asked.and_then(|session| until_gone(&client, session)) {
             Ok(session) => gone.push(session),
             Err(problem) => code = complained(&problem, code),
@@ -33,8 +33,12 @@ fn complained(problem: &Problem, code: u8) -> u8 {
     if code == 0 { problem.word.exit_code() } else { code }
 }
 
-fn ask_each(client: &Client, ids: &[String]) -> Vec<Result<Session, Problem>> {
-    ids.iter().map(|id| Ok(client.launcher.stop(client.asker.clone(), checked(id)?)?)).collect()
+fn ask_each(client: &Client, wanted: &Stop) -> Vec<Result<Session, Problem>> {
+    let ask = |id: &String| {
+        let (id, asker) = (checked(id)?, client.asker.clone());
+        Ok(if wanted.kill { client.launcher.kill(asker, id)? } else { client.launcher.stop(asker, id)? })
+    };
+    wanted.ids.iter().map(ask).collect()
 }
 
 fn ask_all(client: &Client) -> Result<Vec<Result<Session, Problem>>, Problem> {

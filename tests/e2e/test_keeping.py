@@ -45,6 +45,16 @@ def kept(bed, disks):
     return NAMES
 
 
+@pytest.fixture(scope="module")
+def alice(bed, disks):
+    """Signed in."""
+    alice = Api(bed, "alice")
+    status, made = alice.create()
+    assert status == 201, made
+    bed.ctl("stop", "--kill", made["id"])
+    return alice
+
+
 @pytest.fixture
 def name(kept):
     return kept[0]
@@ -71,8 +81,8 @@ def nothing_half_made(bed):
     assert bed.run("ls", "/run/qemu-web-desktop/holds").stdout == ""
 
 
-def test_what_was_imported_from_anywhere_boots_to_the_same_screen(bed, kept):
-    alice, pictures = Api(bed, "alice"), []
+def test_what_was_imported_from_anywhere_boots_to_the_same_screen(bed, kept, alice):
+    pictures = []
     offered = {m["name"] for m in bed.json("machines") if m["state"] == "ready"}
     assert set(kept) <= offered
     for name in kept:
@@ -149,6 +159,159 @@ def test_what_lies_is_refused(bed, disks):
     for name, words in (("leak.qcow2", ""), ("split.qcow2", ""), ("parts.vmdk", "in other files"), ("cut.vdi", "cut short")):
         refused(bed, words, "import", f"{HERE}/{name}", "kept-new.qcow2")
     assert bed.run(f"ls {IMAGES}").stdout.count("kept-new") == 0
+    nothing_half_made(bed)
+
+
+def written(bed, name):
+    """Whether a guest has written to the machine's disk: what it boots from stands where it writes as well."""
+    bed.run(f"qemu-img convert -O raw {IMAGES}/{name} {HERE}/content")
+    look = f"dd if={HERE}/content bs=512 skip={boot_disk.PLACE} count=1 status=none | grep -aq '{boot_disk.MARK.decode()}'"
+    return bed.run(look, check=False).returncode == 0
+
+
+def said(bed, session):
+    """How it ended, as its owner reads it."""
+    bed.wait(f"! test -e /run/qemu-web-desktop/records/{session}.json")
+    return bed.json("show", session)["message"]
+
+
+def at_screen(alice, made):
+    """The session's guest has written to its disk and said so."""
+    return settled(Screen(alice.bed.origin, alice.ticket(made["id"])))
+
+
+@pytest.fixture
+def fresh(bed, disks):
+    """A machine whose guest has never run."""
+    bed.ctl("import", f"{HERE}/disk.vdi", "kept-fresh.qcow2")
+    yield "kept-fresh.qcow2"
+    bed.ctl("discard", "kept-fresh.qcow2", check=False)
+    bed.ctl("remove", "kept-fresh.qcow2")
+
+
+def test_a_master_changes_when_its_session_is_stopped(bed, fresh, alice):
+    before = checksum(bed, fresh)
+    assert not written(bed, fresh)
+    made = bed.json("start", fresh, "--master", "--owner", "alice")
+    at_screen(alice, made)
+    # Until then it is as it was, and nobody else starts from it or changes it.
+    assert checksum(bed, fresh) == before
+    assert f"changed in session {made['id']}" in alice.create(machine=fresh)[1]["message"]
+    refused(bed, f"'qwdctl stop {made['id']}' ends it first", "start", fresh, "--master")
+    refused(bed, f"'qwdctl stop {made['id']}' ends it first", "remove", fresh)
+    # By its owner, and while none of our programs runs.
+    bed.run("systemctl", "stop", "qwd-launcher")
+    assert alice.call("DELETE", f"sessions/{made['id']}")[0] < 300
+    assert f"What was done in it is in '{fresh}' from now on." in said(bed, made["id"])
+    assert written(bed, fresh)
+    assert bed.run("stat", "-c", "%U %a", f"{IMAGES}/{fresh}").stdout == "root 644\n"
+    nothing_half_made(bed)
+    status, again = alice.create(machine=fresh)
+    assert status == 201, again
+    bed.ctl("stop", again["id"])
+
+
+def test_a_master_stays_when_its_session_is_killed_and_the_copy_waits(bed, fresh, alice):
+    before = checksum(bed, fresh)
+    for end in ("qwdctl", "unit"):
+        made = bed.json("start", fresh, "--master", "--owner", "alice")
+        at_screen(alice, made)
+        if end == "qwdctl":
+            bed.ctl("stop", "--kill", made["id"])
+        else:
+            bed.run("systemctl", "kill", "-s", "KILL", f"qwd-session-{made['id']}")
+        message = said(bed, made["id"])
+        assert f"The machine '{fresh}' is as it was." in message and f"'qwdctl adopt {fresh}'" in message
+        assert checksum(bed, fresh) == before
+        bed.run("systemctl", "start", "qwd-reaper")
+        work = next(m["work"] for m in bed.json("machines") if m["name"] == fresh)
+        assert work == {"purpose": "master", "session": made["id"], "over": True}
+        # The old master serves meanwhile, and a second copy is not begun.
+        bed.ctl("stop", bed.json("start", fresh)["id"])
+        refused(bed, "qwdctl discard", "start", fresh, "--master")
+        if end == "qwdctl":
+            assert bed.json("discard", fresh)["result"] == "discarded"
+            nothing_half_made(bed)
+    # What was not flushed when it was killed is lost, as with any computer; what there is can be had.
+    assert bed.json("adopt", fresh)["result"] == "adopted"
+    again = bed.json("start", fresh, "--owner", "alice")
+    at_screen(alice, again)
+    bed.ctl("stop", again["id"])
+    nothing_half_made(bed)
+
+
+def test_a_copy_outlives_a_reset(bed, fresh):
+    before = checksum(bed, fresh)
+    made = bed.json("start", fresh, "--master", "--no-wait")
+    # What a reset leaves: neither a session nor anything below /run.
+    bed.run("systemctl", "stop", "qwd-launcher")
+    bed.run(f"rm /run/qemu-web-desktop/records/{made['id']}.*; systemctl kill -s KILL qwd-session-{made['id']}")
+    bed.run("systemctl", "restart", "qwd-cleanup")
+    bed.run("systemctl", "start", "qwd-reaper")
+    assert checksum(bed, fresh) == before
+    refused(bed, f"'qwdctl adopt {fresh}'", "compact", fresh)
+    bed.ctl("discard", fresh)
+    nothing_half_made(bed)
+
+
+def offered(alice):
+    return {m["name"] for m in alice.call("GET", "machines")[1]["machines"]}
+
+
+def test_a_machine_is_installed_on_the_screen_and_offered_then(bed, disks, alice):
+    name = "kept-made.qcow2"
+    refused(bed, "'chmod a+r'", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.iso")
+    bed.run("chmod", "644", f"{HERE}/disk.iso", f"{HERE}/disk.raw")
+    refused(bed, "is no CD", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.raw")
+    made = bed.json("create", name, "--size", "64M", "--iso", f"{HERE}/disk.iso", "--owner", "alice",
+                    "--description", "Made here")
+    assert made["owner"] == "alice" and made["id"] in {s["id"] for s in alice.call("GET", "sessions")[1]["sessions"]}
+    assert name not in offered(alice)
+    at_screen(alice, made)
+    assert "is being installed" in next(m["problem"] for m in bed.json("machines") if m["name"] == name)
+    bed.ctl("stop", made["id"])
+    assert f"The machine '{name}' can be started from now on." in said(bed, made["id"])
+    assert name in offered(alice)
+    facts = json.loads(bed.run("qemu-img", "info", "--output=json", f"{IMAGES}/{name}").stdout)
+    assert (facts["format"], facts["virtual-size"]) == ("qcow2", 64 << 20)
+    assert written(bed, name)
+    status, session = alice.create(machine=name)
+    assert status == 201, session
+    bed.ctl("stop", session["id"])
+    refused(bed, "There is an image", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.iso")
+    bed.ctl("remove", name)
+    nothing_half_made(bed)
+
+
+def test_an_installation_that_ran_out_of_time_or_was_killed_is_not_lost(bed, disks, alice):
+    name = "kept-late.qcow2"
+    create = ["create", name, "--size", "64M", "--iso", f"{HERE}/disk.iso", "--owner", "alice"]
+    for end in ("killed", "expired"):
+        made = bed.json(*create)
+        at_screen(alice, made)
+        if end == "killed":
+            bed.ctl("stop", "--kill", made["id"])
+        else:
+            bed.run("sed", "-i", 's/"expires_at":[0-9]*/"expires_at":1/', f"/run/qemu-web-desktop/records/{made['id']}.json")
+            bed.run("systemctl", "start", f"qwd-expire@{made['id']}.0.service")
+        assert f"'qwdctl adopt {name}'" in said(bed, made["id"])
+        assert f"'qwdctl discard {name}'" in next(m["problem"] for m in bed.json("machines") if m["name"] == name)
+        assert name not in offered(alice)
+        if end == "killed":
+            bed.ctl("discard", name)
+            assert name not in bed.run("cat", CATALOGUE).stdout
+    assert bed.json("adopt", name)["result"] == "adopted"
+    assert written(bed, name) and name in offered(alice)
+    nothing_half_made(bed)
+
+
+def test_what_cannot_start_leaves_nothing(bed, fresh, settings):
+    settings(SETTINGS.replace('accel = "tcg"', 'accel = "tcg"\nqemu_exec = "qemu-system-nowhere"'))
+    before = checksum(bed, fresh)
+    for args in (["start", fresh, "--master"],
+                 ["create", "kept-never.qcow2", "--size", "1G", "--iso", f"{HERE}/disk.iso"]):
+        refused(bed, "", *args)
+    assert checksum(bed, fresh) == before and "kept-never" not in bed.run("cat", CATALOGUE).stdout
     nothing_half_made(bed)
 
 

@@ -306,6 +306,28 @@ fn two_at_once_are_refused_and_whoever_is_killed_leaves_the_old_image() {
 }
 
 #[test]
+fn what_no_session_is_started_for_is_taken_back() {
+    let images = Images::new();
+    let mut cd = vec![0; 40 * 2048];
+    cd[32_768..32_775].copy_from_slice(b"\x01CD001\x01");
+    cd[32_768 + 80] = 40;
+    cd[32_768 + 129] = 8;
+    images.bed.root.write("srv/disk.iso", &cd);
+    let cd = images.path("srv/disk.iso").display().to_string();
+    assert_eq!(images.import(&images.source("raw"), "").code, 0);
+    let (before, catalogue) = (fs::read(images.image()).unwrap(), images.catalogue());
+    // Nobody answers on the bus; who is not root does not get that far.
+    for line in ["start new.img --master", &format!("create other.img --size 1G --iso {cd}")] {
+        images.refused(line, 1, "");
+        images.nothing_half_made();
+    }
+    images.refused(&format!("create new.img --size 1G --iso {cd}"), 1, "");
+    images.refused("adopt new.img", 4, "Nothing is kept");
+    images.refused("discard new.img", 4, "Nothing is kept");
+    assert!(fs::read(images.image()).unwrap() == before && images.catalogue() == catalogue);
+}
+
+#[test]
 fn what_was_replaced_meanwhile_stays() {
     let images = Images::new();
     assert_eq!(images.import(&images.source("raw"), "").code, 0);

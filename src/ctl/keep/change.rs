@@ -17,12 +17,13 @@ pub(in crate::ctl) fn resize(args: &Args, name: &str, size: Growth) -> Result<()
         Growth::By(bytes) => format!("--grow={}", bytes.0),
         Growth::To(bytes) => format!("--size={}", bytes.0),
     };
-    let (work, made, image_bytes) = keeper.make(&held, source, &["--disk-only".to_owned(), option])?;
+    let made = keeper.make(&held, source, &["--disk-only".to_owned(), option])?;
     held.home.unchanged(Some(identity))?;
-    held.home.put(&work.disk())?;
-    drop((work, held));
+    held.home.put(&made.work.disk())?;
+    let (image_bytes, disk_bytes) = (made.bytes, made.converted.virtual_size);
+    drop((made, held));
     keeper.mention_url(&name);
-    keeper.report(&Outcome { name: &name, result: "resized", image_bytes, disk_bytes: made.virtual_size })
+    keeper.report(&Outcome { name: &name, result: "resized", image_bytes, disk_bytes })
 }
 
 /// Makes an image as small as what is in it.
@@ -31,20 +32,22 @@ pub(in crate::ctl) fn compact(args: &Args, name: &str) -> Result<(), Problem> {
     let keeper = Keeper::new(args)?;
     let held = keeper.hold(&name, "compacted")?;
     let (source, identity, before) = opened(&held)?;
-    let (work, made, _) = keeper.make(&held, source, &["--disk-only".to_owned()])?;
-    let new = std::fs::metadata(work.disk()).map_err(|e| Problem::failed(format!("The new image is lost: {e}.")))?;
+    let made = keeper.make(&held, source, &["--disk-only".to_owned()])?;
+    let new =
+        std::fs::metadata(made.work.disk()).map_err(|e| Problem::failed(format!("The new image is lost: {e}.")))?;
     let after = new.blocks() * 512;
     let smaller = after < before;
     if smaller {
         held.home.unchanged(Some(identity))?;
-        held.home.put(&work.disk())?;
+        held.home.put(&made.work.disk())?;
     }
-    drop((work, held));
+    let disk_bytes = made.converted.virtual_size;
+    drop((made, held));
     let outcome = Outcome {
         name: &name,
         result: if smaller { "compacted" } else { "unchanged" },
         image_bytes: after.min(before),
-        disk_bytes: made.virtual_size,
+        disk_bytes,
     };
     if !smaller {
         return keeper.say(&outcome);
@@ -54,7 +57,7 @@ pub(in crate::ctl) fn compact(args: &Args, name: &str) -> Result<(), Problem> {
 }
 
 /// The image that is in force, by what it is known again, and the bytes that it takes on the disk.
-fn opened(held: &Held) -> Result<(File, Identity, u64), Problem> {
+pub(super) fn opened(held: &Held) -> Result<(File, Identity, u64), Problem> {
     let place = held.home.present()?;
     let cannot = |e: std::io::Error| Problem::failed(format!("{} cannot be read: {e}.", place.path.display()));
     let file = File::open(&place.path).map_err(cannot)?;

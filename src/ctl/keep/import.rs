@@ -15,8 +15,7 @@ pub(in crate::ctl) fn import(args: &Args, wanted: &Import) -> Result<(), Problem
     let name: MachineName = wanted.name.parse()?;
     let keeper = Keeper::new(args)?;
     let source = source(&wanted.source)?;
-    std::fs::create_dir_all(&keeper.folder)
-        .map_err(|e| Problem::failed(format!("{} cannot be made: {e}.", keeper.folder.display())))?;
+    keeper.make_folder()?;
     let held = keeper.hold(&name, "imported")?;
     if held.home.is_there() && !wanted.replace {
         return Err(Problem::new(
@@ -24,14 +23,15 @@ pub(in crate::ctl) fn import(args: &Args, wanted: &Import) -> Result<(), Problem
             format!("There is an image of '{name}' already: --replace puts the new one in its place."),
         ));
     }
-    let (work, made, image_bytes) = keeper.make(&held, source, &[])?;
-    held.home.put(&work.disk())?;
+    let made = keeper.make(&held, source, &[])?;
+    held.home.put(&made.work.disk())?;
     let description = wanted.description.clone().unwrap_or_else(|| described(&wanted.source));
     register(keeper.root(), &name, &description)?;
     // From here on sessions may start, and the launcher may look.
-    drop((work, held));
+    let (image_bytes, disk_bytes) = (made.bytes, made.converted.virtual_size);
+    drop((made, held));
     keeper.mention_url(&name);
-    keeper.report(&Outcome { name: &name, result: "imported", image_bytes, disk_bytes: made.virtual_size })
+    keeper.report(&Outcome { name: &name, result: "imported", image_bytes, disk_bytes })
 }
 
 fn described(source: &Path) -> String {

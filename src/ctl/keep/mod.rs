@@ -1,4 +1,4 @@
-//! The making and keeping of images: `import`, `resize`, `compact`, `remove`.
+//! The making and keeping of images: `create`, `import`, `resize`, `compact`, `remove`, `start --master`.
 //!
 //! ```text
 //!  hold the image ─ no session on it? ─ make the new one beside it, in a sandbox ─ examine it ─ rename
@@ -10,13 +10,17 @@
 mod change;
 mod convert;
 mod import;
+mod left;
 mod register;
 mod remove;
+mod session;
 mod signals;
 
 pub(super) use change::{compact, resize};
 pub(super) use import::import;
+pub(super) use left::{adopt, discard};
 pub(super) use remove::remove;
+pub(super) use session::{Prepared, copy, create};
 
 use super::args::Args;
 use super::client::Client;
@@ -35,7 +39,7 @@ use std::path::{Path, PathBuf};
 #[derive(Serialize)]
 struct Outcome<'a> {
     name: &'a MachineName,
-    /// `imported`, `resized`, `compacted`, `unchanged` or `removed`.
+    /// `imported`, `resized`, `compacted`, `unchanged`, `removed`, `adopted` or `discarded`.
     result: &'static str,
     /// Size of the image in force, in bytes.
     image_bytes: u64,
@@ -47,6 +51,15 @@ struct Outcome<'a> {
 struct Keeper<'a> {
     args: &'a Args,
     folder: PathBuf,
+}
+
+/// A new image that is not in force yet.
+struct Made {
+    work: Work,
+    converted: Converted,
+    /// Size of its file, in bytes.
+    bytes: u64,
+    clearing: signals::Clearing,
 }
 
 /// An image that is ours alone until this is dropped.
@@ -94,16 +107,21 @@ impl<'a> Keeper<'a> {
         ))
     }
 
-    /// Makes the new image from an open one, examines it, and leaves it in the folder. Returns its size, too.
-    fn make(&self, held: &Held, source: File, what: &[String]) -> Result<(Work, Converted, u64), Problem> {
+    fn make_folder(&self) -> Result<(), Problem> {
+        let made = std::fs::create_dir_all(&self.folder);
+        made.map_err(|e| Problem::failed(format!("{} cannot be made: {e}.", self.folder.display())))
+    }
+
+    /// Makes the new image from an open one, examines it, and leaves it in the folder.
+    fn make(&self, held: &Held, source: File, what: &[String]) -> Result<Made, Problem> {
         let work = Work::begin(&held.home, &held.holds)?;
-        signals::clear_on_end(work.folder());
+        let clearing = signals::clear_on_end(work.folder());
         let bar = bar(held.home.name());
-        let made = convert::convert(source, &work, what, &bar)?;
+        let converted = convert::convert(source, &work, what, &bar)?;
         let bytes = work.settle()?;
         Unprivileged(&bar).examine(&work.disk())?;
         bar.finish_and_clear();
-        Ok((work, made, bytes))
+        Ok(Made { work, converted, bytes, clearing })
     }
 
     /// Says how it went, and has the launcher look at it before the first session does.
@@ -121,7 +139,7 @@ impl<'a> Keeper<'a> {
         }
         let Outcome { name, result, image_bytes, disk_bytes } = outcome;
         out::line(&match *result {
-            "removed" => format!("{name}: removed"),
+            "removed" | "discarded" => format!("{name}: {result}"),
             "unchanged" => format!("{name}: is as small as it can be ({})", out::size(*image_bytes)),
             _ => format!("{name}: {result} ({}, a disk of {})", out::size(*image_bytes), out::size(*disk_bytes)),
         })

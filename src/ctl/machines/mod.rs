@@ -9,9 +9,11 @@ use super::client::Client;
 use super::out;
 use crate::bus::Machine;
 use crate::config::{self, Catalogue, MachineEntry};
-use crate::images;
+use crate::images::{self, Kept, Purpose};
 use crate::model::{Problem, Word};
+use crate::records::Store;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const NONE: &str = "There are no machines; they are named in /etc/qemu-web-desktop/machines.conf.";
@@ -21,6 +23,19 @@ struct Shown {
     #[serde(flatten)]
     machine: Machine,
     state: &'static str,
+    /// The disk of a session that changes or installs it, or did and did not end in good order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<Work>,
+}
+
+#[derive(Serialize)]
+struct Work {
+    purpose: Purpose,
+    session: String,
+    /// The session is over: 'qwdctl adopt' or 'qwdctl discard' decides.
+    over: bool,
+    #[serde(skip)]
+    sentence: String,
 }
 
 /// Lists the machines as the launcher sees them; where it cannot be reached, as the files are.
@@ -42,8 +57,12 @@ fn asked() -> Result<Vec<Machine>, Problem> {
 
 /// Prints machines as a table, or as JSON.
 pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), Problem> {
+    let mut works = works(args, &machines);
     if args.json {
-        let shown = machines.into_iter().map(|machine| Shown { state: state(&machine), machine });
+        let shown = machines.into_iter().map(|machine| {
+            let work = works.remove(&machine.name);
+            Shown { state: state(&machine), machine, work }
+        });
         return out::json(&shown.collect::<Vec<_>>());
     }
     if machines.is_empty() {
@@ -64,8 +83,24 @@ pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), P
         if !why.is_empty() {
             out::line(&format!("{}: {why}", machine.name))?;
         }
+        if let Some(work) = works.get(&machine.name).filter(|work| work.over && work.sentence != why) {
+            out::line(&format!("{}: {}", machine.name, work.sentence))?;
+        }
     }
     Ok(())
+}
+
+/// What sessions write to that is to be kept, by machine. Only root can look.
+fn works(args: &Args, machines: &[Machine]) -> HashMap<String, Work> {
+    let Ok(settings) = settings(&args.root) else { return HashMap::new() };
+    let (folder, store) = (folder(&args.root, &settings), Store::new(&args.root));
+    let work = |machine: &Machine| {
+        let kept = Kept::find(&folder, &machine.name.parse().ok()?)?;
+        let session = kept.plan.session.clone()?;
+        let over = session.parse().is_ok_and(|id| !store.exists(&id));
+        Some((machine.name.clone(), Work { purpose: kept.plan.purpose, session, over, sentence: kept.left() }))
+    };
+    machines.iter().filter_map(work).collect()
 }
 
 /// The least and the most that a machine takes; zero: no bound.
