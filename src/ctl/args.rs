@@ -1,7 +1,7 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
+use super::args_images::{Create, Growth, Import, growth};
 use crate::bus::NewShare;
-use crate::images::VIRTUAL_SIZE_MAX;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
 use std::path::PathBuf;
@@ -168,47 +168,6 @@ pub(super) struct How {
 }
 
 #[derive(Group)]
-pub(super) struct Create {
-    /// The machine's name, such as mine.qcow2.
-    pub(super) name: String,
-    /// Size of its disk, such as 10G.
-    #[arg(long = "size", value_name = "SIZE", value_parser = disk_size)]
-    pub(super) disk: Bytes,
-    /// The CD that installs it.
-    #[arg(long, value_name = "FILE")]
-    pub(super) iso: PathBuf,
-    /// What people read about the machine.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: Option<String>,
-    #[command(flatten)]
-    pub(super) how: How,
-}
-
-#[derive(Group)]
-pub(super) struct Import {
-    /// An image (ISO, qcow2, VDI, VMDK, raw, VHD, VHDX, QED), or a disk such as /dev/sdb.
-    #[arg(value_name = "FILE|DEVICE")]
-    pub(super) source: PathBuf,
-    /// The machine's name, such as mine.qcow2.
-    pub(super) name: String,
-    /// What people read about the machine.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: Option<String>,
-    /// Put it in the place of the image that is there.
-    #[arg(long)]
-    pub(super) replace: bool,
-}
-
-/// How a disk is to grow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Growth {
-    /// By so much.
-    By(Bytes),
-    /// To this size.
-    To(Bytes),
-}
-
-#[derive(Group)]
 pub(super) struct List {
     /// Everybody's sessions; administrators only.
     #[arg(long)]
@@ -282,24 +241,6 @@ fn time(text: &str) -> Result<Lifetime, String> {
     match text.parse::<Lifetime>() {
         Ok(Lifetime(0)) => Err("A time is at least one second.".to_owned()),
         Ok(time) => Ok(time),
-        Err(problem) => Err(problem.message),
-    }
-}
-
-fn growth(text: &str) -> Result<Growth, String> {
-    if text.starts_with('-') {
-        return Err("A disk cannot be made smaller: what its guest has at its end would be lost.".to_owned());
-    }
-    match text.strip_prefix('+') {
-        Some(more) => disk_size(more).map(Growth::By),
-        None => disk_size(text).map(Growth::To),
-    }
-}
-
-fn disk_size(text: &str) -> Result<Bytes, String> {
-    match text.parse::<Bytes>() {
-        Ok(size) if (1 << 20..=VIRTUAL_SIZE_MAX).contains(&size.0) => Ok(size),
-        Ok(_) => Err("A disk has 1M to 64T.".to_owned()),
         Err(problem) => Err(problem.message),
     }
 }

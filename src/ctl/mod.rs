@@ -4,6 +4,7 @@
 //! only downloads, the configuration and the check of the host read and write files here.
 
 mod args;
+mod args_images;
 mod check;
 mod client;
 mod config;

@@ -1,7 +1,8 @@
 //! `resize` and `compact`: a new image of the one that is there takes its place.
 
 use super::{Held, Keeper, Outcome};
-use crate::ctl::args::{Args, Growth};
+use crate::ctl::args::Args;
+use crate::ctl::args_images::Growth;
 use crate::images::Identity;
 use crate::model::{MachineName, Problem};
 use std::fs::File;

@@ -2,7 +2,8 @@
 
 use super::register::register;
 use super::{Keeper, Outcome};
-use crate::ctl::args::{Args, Import};
+use crate::ctl::args::Args;
+use crate::ctl::args_images::Import;
 use crate::images::command_word;
 use crate::model::{MachineName, Problem, Word};
 use rustix::fs::{Mode, OFlags, open};

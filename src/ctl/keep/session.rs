@@ -2,7 +2,8 @@
 
 use super::register::{register, unregister};
 use super::{Held, Keeper, change};
-use crate::ctl::args::{Args, Create};
+use crate::ctl::args::Args;
+use crate::ctl::args_images::Create;
 use crate::ctl::client::is_root;
 use crate::ctl::examine::Unprivileged;
 use crate::ctl::{machines, sessions};
