@@ -167,11 +167,11 @@ def test_qwdctl_has_the_same_figures(bed, two):
     assert {shown[made]["owner"] for made in two} == {"ada", "ben"}
     bed.ctl("monitor", "--once", "--html", "/root/monitor.html")
     page = bed.run("cat", "/root/monitor.html").stdout
-    limit = f"of {after[0][3] >> 20} MB"
+    limit = f"of {after[0][3] >> 20} MiB"
     for made, owner in zip(two, ("ada", "ben")):
         row = re.search(rf'<tr role="row">(?:(?!</tr>).)*{made}(?:(?!</tr>).)*</tr>', page, re.S)[0]
         assert owner in row and limit in row and re.search(r"\d\.\d\d of 1", row), row
-        shown_megabytes = int(re.search(r"(\d+) MB of", row)[1])
+        shown_megabytes = int(re.search(r"(\d+) MiB of", row)[1])
         assert after[0][1] * 0.5 <= shown_megabytes << 20 <= after[0][3], row
     assert "<script" not in page and "http-equiv=\"refresh\"" not in page
     table = bed.ctl("monitor").stdout
@@ -190,7 +190,7 @@ def test_the_page_works_without_scripts(bed, boss, session):
     assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in page
     assert 'http-equiv="refresh"' not in boss.text("monitor?still=1")
     row = re.search(rf'<tr role="row" id="row-{made}">.*?</tr>', page, re.S)[0]
-    assert re.search(r"\d+ MB of \d+ MB", row) and "ada" in row
+    assert re.search(r"\d+ MiB of \d+ MiB", row) and "ada" in row
     csrf = unescape(re.search(r'name="csrf" value="([^"]+)"', page)[1])
     assert boss.page(f"sessions/{made}/stop", csrf="x", back="monitor")[0] == 403
     status, _, place = boss.page(f"sessions/{made}/stop", csrf=csrf, back="monitor")
