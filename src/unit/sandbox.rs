@@ -62,6 +62,11 @@ pub(super) fn only_calls(groups: &[&str]) -> Value<'static> {
     Value::from((true, groups.iter().map(|g| (*g).to_owned()).collect::<Vec<String>>()))
 }
 
+/// Takes these groups out of what the filter allows.
+pub(super) fn no_calls(groups: &[&str]) -> Value<'static> {
+    Value::from((false, groups.iter().map(|g| (*g).to_owned()).collect::<Vec<String>>()))
+}
+
 /// An allow list of socket families.
 pub(super) fn only_families(families: &[&str]) -> Value<'static> {
     only_calls(families)

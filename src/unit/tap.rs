@@ -1,6 +1,6 @@
 //! The unit that makes the network card of a session that is on a bridge.
 
-use super::sandbox::{only_calls, only_families, sandbox};
+use super::sandbox::{no_calls, only_calls, only_families, sandbox};
 use super::{LIBEXEC, Properties, command, everywhere, micros};
 use crate::model::{BridgeName, SessionId};
 use zbus::zvariant::Value;
@@ -31,6 +31,8 @@ pub fn tap(id: &SessionId, bridge: &BridgeName, isolated: bool) -> Properties {
         ("RestrictAddressFamilies", only_families(&["AF_INET", "AF_NETLINK"])),
         ("IPAddressDeny", everywhere()),
         ("SystemCallFilter", only_calls(&["@system-service"])),
+        ("SystemCallFilter", no_calls(&["@privileged", "@resources"])),
+        ("ProtectKernelTunables", true.into()),
         ("MemoryDenyWriteExecute", true.into()),
     ];
     all.extend(sandbox().into_iter().filter(|(name, _)| !EXCEPTIONS.contains(name)));

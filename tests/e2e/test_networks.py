@@ -91,12 +91,11 @@ def test_the_card_is_gone_with_its_session(bridged, end):
 def test_the_card_is_made_by_a_unit_that_can_do_little_else(bridged, session):
     """Looked at while it works: its helper waits for a word."""
     bed = bridged
-    bed.run("mv", HELPER, f"{HELPER}.real")
+    bed.run("cp", "-p", HELPER, f"{HELPER}.real")
     waiting = f"#!/bin/sh\nuntil test -e {HELPER}.go; do sleep 0.1; done\nexec {HELPER}.real \"$@\"\n"
-    bed.write(HELPER, waiting)
-    bed.run("chmod", "755", HELPER)
     try:
-        bed.run("systemd-run", "-q", "--unit=net-start", "--service-type=exec", "qwdctl", "start", "net-bridge.iso")
+        bed.write(HELPER, waiting)
+        bed.run("systemd-run", "-q", "--collect", "--unit=net-start", "--service-type=exec", "qwdctl", "start", "net-bridge.iso")
         unit = "qwd-tap-*.service"
         bed.wait(f"systemctl list-units --plain --no-legend --state=activating '{unit}' | grep -q .")
         unit = bed.run("systemctl", "list-units", "--plain", "--no-legend", unit).stdout.split()[0]
@@ -106,7 +105,7 @@ def test_the_card_is_made_by_a_unit_that_can_do_little_else(bridged, session):
         status = bed.run("cat", f"/proc/{process}/status").stdout
     finally:
         bed.run("touch", f"{HELPER}.go")
-        bed.wait("qwdctl list --json | grep -q net-bridge", 60)
+        bed.wait("! systemctl list-units --plain --no-legend net-start.service | grep -q .", 60)
         bed.run("mv", f"{HELPER}.real", HELPER)
         bed.run("rm", f"{HELPER}.go")
         bed.ctl("stop", "--all")
