@@ -31,6 +31,8 @@ def disks(bed, tmp_path_factory):
     device = bed.run("losetup", "-f", "--show", f"{HERE}/disk.raw").stdout.strip()
     bed.run("mount", "-t", "tmpfs", "-o", "size=100m", "none", SMALL)
     yield device
+    # Where a test failed, it may stand still yet.
+    bed.run("systemctl", "kill", "-s", "KILL", "run-at-work", check=False)
     bed.ctl("stop", "--all", check=False)
     bed.write(CATALOGUE, MACHINES)
     bed.write(CONFIG, SETTINGS)
