@@ -154,7 +154,8 @@ fn emulator(wish: &MachineHardware, qemu: &Qemu) -> Result<(Architecture, String
             other.word()
         ));
     }
-    if let Some(other) = stranger(&program).filter(|_| wish.architecture.is_none()) {
+    let named_here = wish.program.as_deref().filter(|_| wish.architecture.is_none());
+    if let Some(other) = named_here.and_then(stranger) {
         return Err(format!("qemu_exec is for {other}, and only machines for x86_64 and aarch64 can be run"));
     }
     let architecture = wish.architecture.or(named(&program)).unwrap_or(host());

@@ -288,6 +288,7 @@ def test_a_machine_is_installed_on_the_screen_and_offered_then(bed, disks, alice
 def test_an_installation_that_ran_out_of_time_or_was_killed_is_not_lost(bed, disks, alice):
     name = "kept-late.qcow2"
     create = ["create", name, "--size", "64M", "--iso", f"{HERE}/disk.iso", "--owner", "alice"]
+    bed.run("chmod", "644", f"{HERE}/disk.iso")
     for end in ("killed", "expired"):
         made = bed.json(*create)
         at_screen(alice, made)
