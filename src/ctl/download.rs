@@ -8,6 +8,7 @@ use super::out;
 use crate::config::{Catalogue, MachineEntry};
 use crate::images::fetch::{Fetched, Lock, Network, Proxies, fetch};
 use crate::model::{MachineName, Problem, Word};
+use crate::show;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -132,8 +133,8 @@ impl<'a> Outcome<'a> {
         let line = match self.result {
             "failed" => return out::complain(&format!("{}: {}", self.name, self.message)),
             _ if args.json => return,
-            "current" => format!("{}: is up to date ({})", self.name, out::size(self.image_bytes)),
-            _ => format!("{}: downloaded ({})", self.name, out::size(self.image_bytes)),
+            "current" => format!("{}: is up to date ({})", self.name, show::bytes(self.image_bytes)),
+            _ => format!("{}: downloaded ({})", self.name, show::bytes(self.image_bytes)),
         };
         // The download counts, whoever reads about it.
         let _ = out::line(&line);

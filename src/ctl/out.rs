@@ -1,6 +1,6 @@
 //! What qwdctl prints: tables fitted to the terminal, amounts with units, JSON, sentences.
 
-use crate::model::{Bytes, Problem};
+use crate::model::Problem;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -90,11 +90,6 @@ pub(super) fn pairs(rows: &[(&str, String)]) -> String {
     let shown = || rows.iter().filter(|(_, value)| !value.is_empty());
     let width = shown().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
     shown().map(|(name, value)| format!("{name:<width$}{}\n", plain(value))).collect()
-}
-
-/// An amount of bytes for people: `512 MiB`, `1.5 GiB`.
-pub(super) fn size(bytes: u64) -> String {
-    Bytes(bytes).about()
 }
 
 #[cfg(test)]

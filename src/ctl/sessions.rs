@@ -133,7 +133,7 @@ pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
 
 fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
     let row = |s: &Session| {
-        let (cpus, memory) = (s.cpus.to_string(), out::size(s.memory_bytes));
+        let (cpus, memory) = (s.cpus.to_string(), show::bytes(s.memory_bytes));
         vec![
             s.id.clone(),
             s.owner.clone(),
@@ -185,7 +185,7 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
         ("State", s.state.clone()),
         ("Reason", s.message.clone()),
         ("CPUs", s.cpus.to_string()),
-        ("Memory", out::size(s.memory_bytes)),
+        ("Memory", show::bytes(s.memory_bytes)),
         ("Acceleration", s.accel.clone()),
         ("Network", s.network.clone()),
         ("Age", show::span(now.saturating_sub(s.created_at))),

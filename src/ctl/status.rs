@@ -6,6 +6,7 @@ use super::out;
 use crate::bus::Status;
 use crate::config::{self, Catalogue};
 use crate::model::Problem;
+use crate::show;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -112,9 +113,9 @@ fn tell(shown: &Shown) -> Result<(), Problem> {
 fn figures(s: &Status) -> Vec<(&'static str, String)> {
     let memory = format!(
         "{} of {} available, {} given to sessions",
-        out::size(s.memory_available),
-        out::size(s.memory_total),
-        out::size(s.memory_given)
+        show::bytes(s.memory_available),
+        show::bytes(s.memory_total),
+        show::bytes(s.memory_given)
     );
     vec![
         ("Version", s.version.clone()),

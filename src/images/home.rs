@@ -9,7 +9,7 @@
 //! alone; a link of the administrator's stays, and the file that it leads to is replaced.
 
 use super::fetch::DOWNLOADS;
-use super::{Identity, Place, disk, locate};
+use super::{Identity, Place, disk, locate, work};
 use crate::model::{MachineName, Problem, Word};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -112,11 +112,7 @@ impl Home {
             _ => {}
         }
         self.drop_download();
-        let work = self.work();
-        match fs::remove_dir_all(&work) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(disk::problem("remove", &work, &e)),
-            _ => {}
-        }
+        work::clear(&self.work())?;
         Ok(self.present.as_ref().map(|place| place.path.clone()).filter(|path| path.exists()))
     }
 

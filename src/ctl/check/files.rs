@@ -1,12 +1,12 @@
 //! Folders and images.
 
 use super::super::machines::folder;
-use super::super::out;
 use super::Findings;
 use crate::config::{CONFIG_DIR, Catalogue, Icon, MachineEntry, Settings};
 use crate::host::free_space;
 use crate::images::{command_word, locate};
 use crate::model::Bytes;
+use crate::show;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -43,7 +43,7 @@ fn room(found: &mut Findings, folder: &Path, what: &str) {
     if let Some(free) = free_space(folder).ok().filter(|free| *free < LITTLE) {
         found.warn(format!(
             "There is little room for {what}: {} on the file system of {}. 'du -xh --max-depth=2 {}' shows what fills it.",
-            out::size(free.0),
+            show::bytes(free.0),
             folder.display(),
             folder.display()
         ));

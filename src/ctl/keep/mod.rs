@@ -30,6 +30,7 @@ use crate::images::fetch::Hands;
 use crate::images::{Converted, Hold, Home, Work, command_word};
 use crate::model::{MachineName, Problem, Word};
 use crate::records::Store;
+use crate::show;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
@@ -140,8 +141,8 @@ impl<'a> Keeper<'a> {
         let Outcome { name, result, image_bytes, disk_bytes } = outcome;
         out::line(&match *result {
             "removed" | "discarded" => format!("{name}: {result}"),
-            "unchanged" => format!("{name}: is as small as it can be ({})", out::size(*image_bytes)),
-            _ => format!("{name}: {result} ({}, a disk of {})", out::size(*image_bytes), out::size(*disk_bytes)),
+            "unchanged" => format!("{name}: is as small as it can be ({})", show::bytes(*image_bytes)),
+            _ => format!("{name}: {result} ({}, a disk of {})", show::bytes(*image_bytes), show::bytes(*disk_bytes)),
         })
     }
 

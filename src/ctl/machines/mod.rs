@@ -12,6 +12,7 @@ use crate::config::{self, Catalogue, MachineEntry};
 use crate::images::{self, Kept, Purpose};
 use crate::model::{Problem, Word};
 use crate::records::Store;
+use crate::show;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -69,9 +70,9 @@ pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), P
         return out::line(NONE);
     }
     let row = |m: &Machine| {
-        let size = if m.image_bytes == 0 { "-".to_owned() } else { out::size(m.image_bytes) };
+        let size = if m.image_bytes == 0 { "-".to_owned() } else { show::bytes(m.image_bytes) };
         let cpus = amounts(m.cpus_min.into(), m.cpus_max.into(), |n| n.to_string());
-        let memory = amounts(m.memory_min, m.memory_max, out::size);
+        let memory = amounts(m.memory_min, m.memory_max, show::bytes);
         vec![m.name.clone(), state(m).to_owned(), cpus, memory, size, m.description.clone()]
     };
     let rows: Vec<_> = machines.iter().map(row).collect();
