@@ -16,6 +16,7 @@ mod monitor;
 mod out;
 mod sessions;
 mod shares;
+mod signals;
 mod status;
 mod stop;
 

@@ -1,6 +1,6 @@
 //! Ctrl-C and its like: what is half made goes at once, and not with the next sweep.
 
-use nix::sys::signal::{SigSet, Signal};
+use crate::ctl::signals::{ENDS, Signal, Signals};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,20 +20,18 @@ impl Clearing {
 /// From now on, a signal that ends this program removes that folder first. Threads that were started before
 /// take the signal themselves: it is called before there are any that matter.
 pub(super) fn clear_on_end(folder: &Path) -> Clearing {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     let clearing = Clearing(Arc::new(Mutex::new(Some(folder.to_owned()))));
-    if signals.thread_block().is_err() {
-        return clearing;
-    }
     let folder = Arc::clone(&clearing.0);
-    std::thread::spawn(move || {
-        if let Ok(signal) = signals.wait() {
-            if let Some(folder) = folder.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                // What cannot be removed now is removed by the sweep.
-                let _ = std::fs::remove_dir_all(&folder);
-            }
-            std::process::exit(ENDED + signal as i32);
+    let clear = move |signal: Signal| -> bool {
+        if let Some(folder) = folder.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // What cannot be removed now is removed by the sweep.
+            let _ = std::fs::remove_dir_all(&folder);
         }
-    });
+        std::process::exit(ENDED + signal as i32)
+    };
+    // Where they cannot be held they end this program without it.
+    if let Ok(signals) = Signals::hold(ENDS) {
+        signals.each(clear);
+    }
     clearing
 }

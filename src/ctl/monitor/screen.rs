@@ -3,8 +3,9 @@
 //!
 //! Signals are taken by a thread of their own, so that Ctrl-C ends it also while the launcher is asked.
 
+use crate::ctl::signals::{Signal, Signals};
 use crate::model::Problem;
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::raise;
 use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{Read, Write, stdin, stdout};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,14 +41,12 @@ pub(super) struct Screen {
 impl Screen {
     /// Takes the terminal. Threads that the caller starts afterwards get no signals.
     pub(super) fn enter() -> Result<Self, Problem> {
-        let failed = |e| Problem::failed(format!("The signals of this program cannot be held: {e}."));
-        let signals: SigSet = SIGNALS.into_iter().collect();
-        signals.thread_block().map_err(failed)?;
+        let signals = Signals::hold(SIGNALS)?;
         let terminal = Arc::new(Terminal::default());
         let (sender, events) = channel();
         terminal.enter();
         let (of_signals, sender_of_signals) = (Arc::clone(&terminal), sender.clone());
-        std::thread::spawn(move || obey(&signals, &of_signals, &sender_of_signals));
+        signals.each(move |signal| obey(signal, &of_signals, &sender_of_signals));
         if isatty(stdin()) {
             std::thread::spawn(move || listen(&sender));
         }
@@ -132,23 +131,22 @@ fn put(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn obey(signals: &SigSet, terminal: &Terminal, events: &Sender<Event>) {
-    while let Ok(signal) = signals.wait() {
-        match signal {
-            Signal::SIGWINCH => {}
-            Signal::SIGTSTP => {
-                terminal.leave();
-                // Of this thread: it comes back here only once the program goes on.
-                let _ = raise(Signal::SIGSTOP);
-                terminal.enter();
-            }
-            _ => {
-                terminal.leave();
-                std::process::exit(0);
-            }
+fn obey(signal: Signal, terminal: &Terminal, events: &Sender<Event>) -> bool {
+    match signal {
+        Signal::SIGWINCH => {}
+        Signal::SIGTSTP => {
+            terminal.leave();
+            // Of this thread: it comes back here only once the program goes on.
+            let _ = raise(Signal::SIGSTOP);
+            terminal.enter();
         }
-        let _ = events.send(Event::Redraw);
+        _ => {
+            terminal.leave();
+            std::process::exit(0);
+        }
     }
+    let _ = events.send(Event::Redraw);
+    true
 }
 
 /// `q`, or the end of what is typed.

@@ -12,11 +12,11 @@ use crate::bus::Machine;
 use crate::ctl::args::{Args, MachinesCheck};
 use crate::ctl::client::{Client, is_root};
 use crate::ctl::out;
+use crate::ctl::signals::{ENDS, Signals};
 use crate::model::{MachineName, Problem, Word};
 use crate::picture::Picture;
 use indicatif::{ProgressBar, ProgressStyle};
 use look::Look;
-use nix::sys::signal::{SigSet, Signal};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -57,11 +57,8 @@ pub(in crate::ctl) fn check(args: &Args, wanted: &MachinesCheck) -> Result<u8, P
 
 /// What ends this program comes through the channel from now on.
 fn signals() -> Result<Receiver<()>, Problem> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    let failed = |e| Problem::failed(format!("The signals of this program cannot be held: {e}."));
-    signals.thread_block().map_err(failed)?;
     let (sender, receiver) = channel();
-    std::thread::spawn(move || while signals.wait().is_ok() && sender.send(()).is_ok() {});
+    Signals::hold(ENDS)?.each(move |_| sender.send(()).is_ok());
     Ok(receiver)
 }
 
