@@ -114,7 +114,8 @@ impl Hardware {
             purpose,
         };
         let mut all = Vec::new();
-        if !self.program.contains('/') {
+        // Of a name that Debian does not have, no package can be told.
+        if !self.program.contains('/') && named(&self.program).is_some() {
             let path = format!("/usr/bin/{}", self.program);
             let package = if arm { "qemu-system-arm" } else { "qemu-system-x86" };
             all.push(need(&[path.as_str()], package, "the emulator"));

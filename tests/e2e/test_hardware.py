@@ -113,8 +113,10 @@ def test_uefi_and_another_processor_show_their_firmware(bed, alice):
             assert len({owner.split()[-1] for owner in owners}) == 1 and any(o.startswith("swtpm") for o in owners), owners
     assert "another kind" in " ".join(made["hard-arm.img"]["notes"])
     assert inside(bed, made["hard-arm.img"]["id"], "query-target")["arch"] == "aarch64"
-    assert not any("qwd-session:" in line["MESSAGE"] for line in bed.journal("-t", "qwd-session"))
     for session in made.values():
+        # Those of other tests have reason to complain.
+        own = bed.journal("-t", "qwd-session", "-u", f"qwd-session-{session['id']}.service")
+        assert not any("qwd-session:" in line["MESSAGE"] for line in own)
         assert bed.run("systemd-analyze", "security", "--threshold=20", f"qwd-session-{session['id']}.service", check=False).returncode == 0
     bed.ctl("stop", *(session["id"] for session in made.values()))
     for session in made.values():
