@@ -208,6 +208,10 @@ class Browser:
             return element if element.displayed else None
         return self.wait(look, seconds, css)
 
+    def shown_session(self):
+        """Waits for a session's page, which renews itself; whose it is."""
+        return self.wait(lambda: self.find("#session").attribute("data-session"), what="a session's page")
+
     def wait_state(self, state, seconds=60):
         """Waits until the screen's page says that it is in this state."""
         return self.wait(lambda: self.script("return document.documentElement.dataset.state") == state, seconds,

@@ -83,8 +83,7 @@ def test_a_person_signs_in_works_and_signs_out(bed, browser, configured):
     assert not browser.find_all("#name") and browser.text(".who .name") == "ada"
     browser.click('input[name="terms"]')
     browser.click('form[action$="/sessions"] button.primary')
-    browser.wait_for("#session")
-    session = browser.find("#session").attribute("data-session")
+    session = browser.shown_session()
     kept = next(c["value"] for c in browser.cookies if c["name"] == "qwd")
     ben = Api(bed, "ben")
     assert ben.call("POST", "sign-in", {"name": "ben", "password": "right of ben"})[0] == 200
@@ -215,8 +214,7 @@ def test_a_link_from_the_mailbox_leads_to_a_session(bed, browser, mail_server, c
     browser.click('input[name="machine"][value="menu.iso"]')
     browser.click('input[name="terms"]')
     browser.click('form[action$="/enter"] button.primary')
-    browser.wait_for("#session")
-    session = browser.find("#session").attribute("data-session")
+    session = browser.shown_session()
     assert bed.json("show", session)["owner"] == "ada@localhost"
     browser.open(bed.url + "sessions")
     assert "menu.iso" in browser.text("main")

@@ -308,8 +308,7 @@ def test_a_person_of_the_server_signs_in_and_starts_a_session(servers, browser, 
         assert bool(browser.find_all('a[href$="/monitor"]')) == (method == "ldap")
         browser.click('input[name="terms"]')
         browser.click('form[action$="/sessions"] button.primary')
-        browser.wait_for("#session")
-        session = browser.find("#session").attribute("data-session")
+        session = browser.shown_session()
         assert servers.json("show", session)["owner"] == "alice"
         servers.ctl("stop", session)
     finally:
