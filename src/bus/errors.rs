@@ -48,3 +48,20 @@ pub fn problem_of(error: &zbus::Error) -> Problem {
         ),
     }
 }
+
+/// Makes a call that changes nothing; once more if it may well succeed now: the launcher was just ending and
+/// took the call with it, or the connection had broken. A call that took too long would take as long again.
+pub fn asked_again<T>(call: impl Fn() -> zbus::Result<T>) -> zbus::Result<T> {
+    match call() {
+        Err(error) if passing(&error) => call(),
+        answer => answer,
+    }
+}
+
+fn passing(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(name, ..) => name.as_str() == "org.freedesktop.DBus.Error.NoReply",
+        zbus::Error::InputOutput(e) => e.kind() != std::io::ErrorKind::TimedOut,
+        _ => true,
+    }
+}

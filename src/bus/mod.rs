@@ -9,7 +9,7 @@ mod figures;
 mod launcher;
 mod types;
 
-pub use errors::problem_of;
+pub use errors::{asked_again, problem_of};
 pub use figures::{Figures, Usage, seconds};
 pub use launcher::{LauncherProxy, LauncherProxyBlocking};
 pub use types::*;

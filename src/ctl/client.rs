@@ -1,6 +1,6 @@
 //! The launcher, as qwdctl talks to it.
 
-use crate::bus::{Asker, LauncherProxyBlocking, Session, problem_of};
+use crate::bus::{Asker, LauncherProxyBlocking, Session, asked_again};
 use crate::model::{Problem, SessionId, Word};
 use zbus::blocking::Connection;
 
@@ -11,8 +11,7 @@ const PATIENCE: u32 = 5;
 
 /// A connection to the launcher, and who we are.
 pub(super) struct Client {
-    /// The launcher's methods.
-    pub(super) launcher: LauncherProxyBlocking<'static>,
+    launcher: LauncherProxyBlocking<'static>,
     /// On whose behalf we ask.
     pub(super) asker: Asker,
 }
@@ -26,20 +25,36 @@ impl Client {
         Ok(Self { launcher: launcher?, asker })
     }
 
+    /// A call that changes nothing: made again if the launcher went away under it.
+    pub(super) fn ask<T>(
+        &self,
+        call: impl Fn(&LauncherProxyBlocking<'static>, Asker) -> zbus::Result<T>,
+    ) -> Result<T, Problem> {
+        Ok(asked_again(|| call(&self.launcher, self.asker.clone()))?)
+    }
+
+    /// A call that changes something: never made twice, as the first may have arrived.
+    pub(super) fn change<T>(
+        &self,
+        call: impl FnOnce(&LauncherProxyBlocking<'static>, Asker) -> zbus::Result<T>,
+    ) -> Result<T, Problem> {
+        Ok(call(&self.launcher, self.asker.clone())?)
+    }
+
     /// One session; an id that cannot be one is answered here.
     pub(super) fn get(&self, id: &str) -> Result<Session, Problem> {
-        Ok(self.launcher.get(self.asker.clone(), checked(id)?)?)
+        let id = checked(id)?;
+        self.ask(|launcher, asker| launcher.get(asker, id))
     }
 
     /// Waits until the session is in another state than it is in now.
     pub(super) fn wait(&self, session: &Session) -> Result<Session, Problem> {
         let mut failures = 0;
         loop {
-            match self.launcher.wait(self.asker.clone(), &session.id, &session.state, WAIT_SECONDS) {
+            match self.ask(|launcher, asker| launcher.wait(asker, &session.id, &session.state, WAIT_SECONDS)) {
                 Ok(now) if now.state != session.state => return Ok(now),
                 Ok(_) => failures = 0,
-                Err(error) => {
-                    let problem = problem_of(&error);
+                Err(problem) => {
                     failures += 1;
                     if problem.word != Word::Unavailable || failures >= PATIENCE {
                         return Err(problem);

@@ -117,7 +117,7 @@ fn catalogued<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a MachineEnt
 /// The launcher remembers what it finds out now, so that the first session need not wait for it. What
 /// it cannot tell now, it finds out then.
 fn told_launcher(name: &MachineName, size: u64) -> Outcome<'_> {
-    let asked = Client::connect().and_then(|client| Ok(client.launcher.examine(name.as_str())?));
+    let asked = Client::connect().and_then(|client| client.ask(|launcher, _| launcher.examine(name.as_str())));
     if let Some(machine) = asked.ok().filter(|machine| !machine.problem.is_empty()) {
         out::complain(&format!("{name}: {}", machine.problem));
     }
@@ -169,7 +169,8 @@ fn summary(args: &Args, outcomes: &[Outcome<'_>]) -> Result<u8, Problem> {
 pub(super) fn refresh(args: &Args) -> Result<u8, Problem> {
     let client = Client::connect()?;
     let catalogue = catalogue(&args.root);
-    let examined = catalogue.machines.iter().map(|entry| Ok(client.launcher.examine(entry.name.as_str())?));
+    let examined =
+        catalogue.machines.iter().map(|entry| client.ask(|launcher, _| launcher.examine(entry.name.as_str())));
     let examined = examined.collect::<Result<Vec<_>, Problem>>()?;
     let unusable = examined.iter().any(|machine| !machine.problem.is_empty() && machine.image_bytes > 0);
     machines::print(args, examined)?;

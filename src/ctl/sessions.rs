@@ -3,7 +3,7 @@
 use super::args::{Args, How, List, Start};
 use super::client::{Client, checked, is_root};
 use super::{keep, out, shares};
-use crate::bus::{Asker, NewSession, NewShare, Session, Viewer, problem_of};
+use crate::bus::{Asker, NewSession, NewShare, Session, Viewer};
 use crate::host;
 use crate::model::{Lifetime, MachineName, Problem, Role, Word};
 use crate::show;
@@ -47,9 +47,9 @@ pub(super) fn begin(
     let mut client = Client::connect()?;
     client.asker = on_behalf(wanted, client.asker)?;
     let session = match prepared {
-        None => client.launcher.create(client.asker.clone(), record(machine, wanted))?,
+        None => client.change(|launcher, asker| launcher.create(asker, record(machine, wanted)))?,
         Some(prepared) => {
-            let session = client.launcher.work(client.asker.clone(), record(machine, wanted))?;
+            let session = client.change(|launcher, asker| launcher.work(asker, record(machine, wanted)))?;
             prepared.given();
             session
         }
@@ -59,11 +59,8 @@ pub(super) fn begin(
     let mut shown = Shown::new(session, &base);
     if wanted.share {
         let id = &shown.session.id;
-        let (_, secret) = client.launcher.share(
-            client.asker.clone(),
-            id,
-            NewShare { role: Role::Control.to_string(), ..NewShare::default() },
-        )?;
+        let control = NewShare { role: Role::Control.to_string(), ..NewShare::default() };
+        let (_, secret) = client.change(|launcher, asker| launcher.share(asker, id, control))?;
         shown.share_url = Some(site::join(&base, &secret));
     }
     if args.json {
@@ -120,7 +117,7 @@ fn until_ready(client: &Client, mut session: Session) -> Result<Session, Problem
 /// Lists sessions: one's own, or everybody's.
 pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
     let client = Client::connect()?;
-    let sessions = client.launcher.list(client.asker.clone(), wanted.all || is_root())?;
+    let sessions = client.ask(|launcher, asker| launcher.list(asker, wanted.all || is_root()))?;
     if args.json {
         let base = site::base(&args.root);
         return out::json(&sessions.into_iter().map(|s| Shown::new(s, &base)).collect::<Vec<_>>());
@@ -159,19 +156,16 @@ pub(super) fn show(args: &Args, id: &str) -> Result<(), Problem> {
 pub(super) fn extend(args: &Args, id: &str, time: Lifetime) -> Result<(), Problem> {
     let id = checked(id)?;
     let client = Client::connect()?;
-    let session = client.launcher.extend(client.asker.clone(), id, time.0)?;
+    let session = client.change(|launcher, asker| launcher.extend(asker, id, time.0))?;
     tell(args, &client, session)
 }
 
 fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
     let mut shown = Shown::new(session, &site::base(&args.root));
-    shown.viewers = Some(match client.launcher.viewers(client.asker.clone(), &shown.session.id) {
-        Ok(viewers) => viewers,
-        Err(error) => match problem_of(&error) {
-            // It has ended.
-            problem if problem.word == Word::NoSuchSession => Vec::new(),
-            problem => return Err(problem),
-        },
+    shown.viewers = Some(match client.ask(|launcher, asker| launcher.viewers(asker, &shown.session.id)) {
+        // It has ended.
+        Err(problem) if problem.word == Word::NoSuchSession => Vec::new(),
+        answer => answer?,
     });
     if args.json { out::json(&shown) } else { out::bytes(out::pairs(&details(&shown, host::now())).as_bytes()) }
 }

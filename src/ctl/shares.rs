@@ -27,19 +27,19 @@ pub(super) fn share(args: &Args, wanted: &Wanted) -> Result<(), Problem> {
     if wanted.list {
         return list(args, &client, id);
     }
-    let (share, secret) = client.launcher.share(client.asker.clone(), id, wanted.record())?;
+    let (share, secret) = client.change(|launcher, asker| launcher.share(asker, id, wanted.record()))?;
     let url = site::join(&site::base(&args.root), &secret);
     if args.json { out::json(&Made { share, url }) } else { out::line(&url) }
 }
 
 fn revoke(args: &Args, client: &Client, id: &str, share: &str) -> Result<(), Problem> {
-    client.launcher.unshare(client.asker.clone(), id, share)?;
+    client.change(|launcher, asker| launcher.unshare(asker, id, share))?;
     if args.json { out::json(&serde_json::json!({ "revoked": share })) } else { Ok(()) }
 }
 
 fn list(args: &Args, client: &Client, id: &str) -> Result<(), Problem> {
-    let shares = client.launcher.shares(client.asker.clone(), id)?;
-    let viewers = client.launcher.viewers(client.asker.clone(), id)?;
+    let shares = client.ask(|launcher, asker| launcher.shares(asker, id))?;
+    let viewers = client.ask(|launcher, asker| launcher.viewers(asker, id))?;
     if args.json {
         return out::json(&serde_json::json!({ "shares": shares, "viewers": viewers }));
     }

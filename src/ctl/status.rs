@@ -59,8 +59,7 @@ pub(super) fn status(args: &Args) -> Result<u8, Problem> {
 }
 
 fn asked() -> Result<Status, Problem> {
-    let client = Client::connect()?;
-    Ok(client.launcher.status(client.asker.clone())?)
+    Client::connect()?.ask(|launcher, asker| launcher.status(asker))
 }
 
 /// Everything that is wrong with the configuration on disk.

@@ -35,15 +35,15 @@ fn complained(problem: &Problem, code: u8) -> u8 {
 
 fn ask_each(client: &Client, wanted: &Stop) -> Vec<Result<Session, Problem>> {
     let ask = |id: &String| {
-        let (id, asker) = (checked(id)?, client.asker.clone());
-        Ok(if wanted.kill { client.launcher.kill(asker, id)? } else { client.launcher.stop(asker, id)? })
+        let id = checked(id)?;
+        client.change(|launcher, asker| if wanted.kill { launcher.kill(asker, id) } else { launcher.stop(asker, id) })
     };
     wanted.ids.iter().map(ask).collect()
 }
 
 fn ask_all(client: &Client) -> Result<Vec<Result<Session, Problem>>, Problem> {
-    client.launcher.stop_all(client.asker.clone())?;
-    Ok(client.launcher.list(client.asker.clone(), true)?.into_iter().map(Ok).collect())
+    client.change(|launcher, asker| launcher.stop_all(asker))?;
+    Ok(client.ask(|launcher, asker| launcher.list(asker, true))?.into_iter().map(Ok).collect())
 }
 
 fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem> {

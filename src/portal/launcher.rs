@@ -1,7 +1,7 @@
 //! The launcher, as the portal calls it: a connection that is made when it is first needed and made
 //! anew when it broke. D-Bus activation starts the launcher itself.
 
-use crate::bus::LauncherProxyBlocking;
+use crate::bus::{LauncherProxyBlocking, asked_again};
 use crate::model::{Problem, Word};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,11 +37,7 @@ impl Launcher {
 
     /// A call that changes nothing: made again if it may not have been answered for a passing reason.
     pub fn ask<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
-        let result = match self.attempt(&call) {
-            Err(error) if passing(&error) => self.attempt(&call),
-            other => other,
-        };
-        result.map_err(problem)
+        asked_again(|| self.attempt(&call)).map_err(problem)
     }
 
     /// A call that changes something: never made twice, as the first may have arrived.
@@ -80,16 +76,6 @@ fn problem(error: zbus::Error) -> Problem {
             )
         }
         _ => error.into(),
-    }
-}
-
-/// True if the same call may well succeed now: the connection was broken, or the launcher was just ending.
-/// A call that took too long would take as long again.
-fn passing(error: &zbus::Error) -> bool {
-    match error {
-        zbus::Error::MethodError(name, ..) => name.as_str() == "org.freedesktop.DBus.Error.NoReply",
-        zbus::Error::InputOutput(e) => e.kind() != std::io::ErrorKind::TimedOut,
-        _ => true,
     }
 }
 

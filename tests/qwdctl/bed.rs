@@ -1,6 +1,6 @@
 //! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
 
-use qwd::bus::{Asker, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Usage, Viewer};
+use qwd::bus::{Asker, INTERFACE, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Usage, Viewer};
 use qwd::model::{Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::thread::JoinHandle;
+use zbus::blocking::connection::Builder;
+use zbus::blocking::{Connection, MessageIterator};
+use zbus::fdo::RequestNameFlags;
+use zbus::message::Message;
 
 /// A folder of its own for each test, gone when the test is over.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -84,19 +89,33 @@ pub(crate) struct Bed {
     pub(crate) root: Folder,
     bus: Child,
     address: String,
-    _launcher: Option<zbus::blocking::Connection>,
+    _launcher: Option<Connection>,
 }
 
 impl Bed {
     /// With a launcher.
     pub(crate) fn new() -> Self {
         let mut bed = Self::without_launcher();
-        let launcher = zbus::blocking::connection::Builder::address(bed.address.as_str())
-            .and_then(|b| b.serve_at(PATH, Fake::default()))
-            .and_then(|b| b.name(NAME))
-            .and_then(|b| b.build());
-        bed._launcher = Some(launcher.unwrap());
+        let launcher = bed.connection(|b| b.serve_at(PATH, Fake::default()));
+        launcher.request_name_with_flags(NAME, RequestNameFlags::AllowReplacement.into()).unwrap();
+        bed._launcher = Some(launcher);
         bed
+    }
+
+    fn connection(&self, with: impl FnOnce(Builder<'static>) -> zbus::Result<Builder<'static>>) -> Connection {
+        Builder::address(self.address.as_str()).and_then(with).and_then(Builder::build).unwrap()
+    }
+
+    /// Puts another launcher before ours, which ends under the first call that it gets.
+    pub(crate) fn launcher_about_to_end(&self) -> JoinHandle<()> {
+        let dying = self.connection(Ok);
+        let mut messages = MessageIterator::from(&dying);
+        dying.request_name_with_flags(NAME, RequestNameFlags::ReplaceExisting.into()).unwrap();
+        std::thread::spawn(move || {
+            let ours = |message: &Message| message.header().interface().is_some_and(|name| name == INTERFACE);
+            messages.find(|message| message.as_ref().is_ok_and(ours));
+            dying.close().unwrap();
+        })
     }
 
     /// With nobody on the bus.

@@ -153,6 +153,25 @@ fn without_a_launcher_the_sentence_says_what_to_look_at() {
 }
 
 #[test]
+fn a_launcher_that_ends_under_a_call_is_asked_again_only_where_that_changes_nothing() {
+    let bed = Bed::new();
+    let id = started(&bed);
+    for line in [format!("show {id}"), "list".to_owned(), "machines".to_owned(), "status".to_owned()] {
+        let ended = bed.launcher_about_to_end();
+        bed.good(&line);
+        ended.join().unwrap();
+    }
+    let before = bed.good(&format!("show {id} --json")).json();
+    for line in [format!("extend {id} 1h"), format!("stop {id}")] {
+        let ended = bed.launcher_about_to_end();
+        let outcome = bed.run(&line);
+        assert!(outcome.code == 1 && outcome.err.contains("The launcher does not answer"), "{line}: {}", outcome.err);
+        ended.join().unwrap();
+    }
+    assert_eq!(bed.good(&format!("show {id} --json")).json(), before);
+}
+
+#[test]
 fn version_config_and_completion_need_nobody() {
     let bed = Bed::without_launcher();
     assert_eq!(bed.good("version --json").json(), json!({"version": env!("CARGO_PKG_VERSION")}));

@@ -59,7 +59,7 @@ pub(super) fn check(args: &Args) -> Result<u8, Problem> {
 
 /// What the launcher says about itself.
 fn launcher(found: &mut Findings) -> Option<Status> {
-    let asked = Client::connect().and_then(|client| Ok(client.launcher.status(client.asker.clone())?));
+    let asked = Client::connect().and_then(|client| client.ask(|launcher, asker| launcher.status(asker)));
     match asked {
         Ok(status) => {
             if !status.config_problem.is_empty() {

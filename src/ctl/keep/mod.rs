@@ -127,7 +127,8 @@ impl<'a> Keeper<'a> {
 
     /// Says how it went, and has the launcher look at it before the first session does.
     fn report(&self, outcome: &Outcome<'_>) -> Result<(), Problem> {
-        let asked = Client::connect().and_then(|client| Ok(client.launcher.examine(outcome.name.as_str())?));
+        let asked =
+            Client::connect().and_then(|client| client.ask(|launcher, _| launcher.examine(outcome.name.as_str())));
         if let Some(machine) = asked.ok().filter(|machine| !machine.problem.is_empty()) {
             out::complain(&format!("{}: {}", outcome.name, machine.problem));
         }

@@ -52,8 +52,7 @@ pub(in crate::ctl) fn machines(args: &Args) -> Result<(), Problem> {
 }
 
 fn asked() -> Result<Vec<Machine>, Problem> {
-    let client = Client::connect()?;
-    Ok(client.launcher.machines(client.asker.clone())?)
+    Client::connect()?.ask(|launcher, asker| launcher.machines(asker))
 }
 
 /// Prints machines as a table, or as JSON.

@@ -63,7 +63,7 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<Overview, Problem> {
-        let figures = self.client.launcher.monitor(self.client.asker.clone())?;
+        let figures = self.client.ask(|launcher, asker| launcher.monitor(asker))?;
         Ok(Overview::new(&mut self.readings, figures))
     }
 

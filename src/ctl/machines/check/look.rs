@@ -1,7 +1,7 @@
 //! One machine: its session, and the pictures of its screen.
 
 use super::verdict::Verdict;
-use crate::bus::{NewSession, Session, problem_of};
+use crate::bus::{NewSession, Session};
 use crate::ctl::client::Client;
 use crate::model::{MachineName, Problem, Word};
 use crate::picture::{Picture, Seen};
@@ -35,9 +35,8 @@ impl<'a> Look<'a> {
         // Should nobody be left to end it, it ends soon after.
         let lifetime_seconds = self.patience.as_secs() + u64::from(END);
         let wanted = NewSession { machine: name.to_string(), lifetime_seconds, ..NewSession::default() };
-        let asked = self.client.launcher.create(self.client.asker.clone(), wanted);
-        match asked {
-            Err(error) => Verdict::of_refusal(problem_of(&error)),
+        match self.client.change(|launcher, asker| launcher.create(asker, wanted)) {
+            Err(problem) => Verdict::of_refusal(problem),
             Ok(session) => {
                 let verdict = self.running(&session).unwrap_or_else(|verdict| verdict);
                 match self.end(&session) {
@@ -87,13 +86,12 @@ impl<'a> Look<'a> {
     }
 
     fn picture(&self, session: &Session) -> Result<Picture, Problem> {
-        let file = self.client.launcher.picture(self.client.asker.clone(), &session.id)?;
+        let file = self.client.ask(|launcher, asker| launcher.picture(asker, &session.id))?;
         Picture::read(File::from(OwnedFd::from(file)))
     }
 
     fn asked(&self, session: &Session) -> Result<Session, Verdict> {
-        let answer = self.client.launcher.get(self.client.asker.clone(), &session.id);
-        answer.map_err(|error| Verdict::Failed(problem_of(&error).message))
+        self.client.get(&session.id).map_err(|problem| Verdict::Failed(problem.message))
     }
 
     /// Until it is time to look again, unless this program is to end.
@@ -105,19 +103,19 @@ impl<'a> Look<'a> {
     }
 
     fn end(&self, session: &Session) -> Result<(), Problem> {
-        let (launcher, asker) = (&self.client.launcher, || self.client.asker.clone());
-        let gone = |error: zbus::Error| Some(problem_of(&error)).filter(|p| p.word != Word::NoSuchSession);
-        if let Some(problem) = launcher.kill(asker(), &session.id).err().and_then(gone) {
+        let still_there = |problem: &Problem| problem.word != Word::NoSuchSession;
+        let killed = self.client.change(|launcher, asker| launcher.kill(asker, &session.id));
+        if let Some(problem) = killed.err().filter(still_there) {
             return Err(problem);
         }
         // The next machine gets the memory of this one.
-        match launcher.wait(asker(), &session.id, "stopping", END) {
+        match self.client.ask(|launcher, asker| launcher.wait(asker, &session.id, "stopping", END)) {
             Ok(session) if session.state == "stopping" => {
                 let text = format!("Its session does not end: 'qwdctl stop {}' may help.", session.id);
                 Err(Problem::failed(text))
             }
-            Ok(_) => Ok(()),
-            Err(error) => gone(error).map_or(Ok(()), Err),
+            Err(problem) if still_there(&problem) => Err(problem),
+            _ => Ok(()),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(in crate::ctl) fn check(args: &Args, wanted: &MachinesCheck) -> Result<u8, P
     // Before there are other threads, so that none of them takes a signal.
     let signals = signals()?;
     let client = Client::connect()?;
-    let names = names(client.launcher.machines(client.asker.clone())?, &wanted.names)?;
+    let names = names(client.ask(|launcher, asker| launcher.machines(asker))?, &wanted.names)?;
     let folder = wanted.pictures.as_deref().map(made).transpose()?;
     let bar = bar();
     let mut outcomes = Vec::new();
