@@ -9,6 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -216,6 +217,18 @@ class Browser:
         """Waits until the screen's page says that it is in this state."""
         return self.wait(lambda: self.script("return document.documentElement.dataset.state") == state, seconds,
                          f"state {state}")
+
+    @contextmanager
+    def losing_screen(self):
+        """The screen's page loses its connection in this block or soon after, however soon it has one again."""
+        self.script("""
+            const page = document.documentElement;
+            window.lost = false;
+            new MutationObserver(() => { window.lost ||= page.dataset.state !== 'connected'; })
+                .observe(page, { attributeFilter: ['data-state'] });
+        """)
+        yield
+        self.wait(lambda: self.script("return window.lost"), what="the loss")
 
     # Below the page
 

@@ -90,6 +90,7 @@ class Bed:
 
     def journal(self, *matches):
         """Lines of the journal since boot, as dictionaries."""
+        self.run("journalctl", "--sync")
         lines = self.run("journalctl", "-b", "--no-pager", "-o", "json", *matches).stdout
         return [json.loads(line) for line in lines.splitlines()]
 

@@ -248,6 +248,7 @@ def test_a_copy_outlives_a_reset(bed, fresh):
     # What a reset leaves: neither a session nor anything below /run.
     bed.run("systemctl", "stop", "qwd-launcher")
     bed.run(f"rm /run/qemu-web-desktop/records/{made['id']}.*; systemctl kill -s KILL qwd-session-{made['id']}")
+    bed.wait(f"! systemctl list-units --plain --no-legend 'qwd-session-{made['id']}*' 'qwd-failed@{made['id']}*' | grep -q .")
     bed.run("systemctl", "restart", "qwd-cleanup")
     bed.run("systemctl", "start", "qwd-reaper")
     assert checksum(bed, fresh) == before

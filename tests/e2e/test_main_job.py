@@ -125,8 +125,8 @@ def test_a_lost_connection_is_shown_and_comes_back_by_itself(bed, browser, sessi
     browser.open(f"{bed.url}sessions/{made}/screen")
     menu(browser)
     press(browser, "down")
-    bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
-    browser.wait(lambda: browser.script("return document.documentElement.dataset.state") != "connected", 30, "the loss")
+    with browser.losing_screen():
+        bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
     menu(browser)
 
 

@@ -61,11 +61,11 @@ def test_old_addresses_lead_to_the_new_one(bed, old):
 
 
 def test_the_old_address_leads_on_with_cgi_switched_on_too(bed):
-    bed.run("a2enmod -q cgi && systemctl reload apache2")
+    bed.run("a2enmod -q cgi && systemctl restart apache2")
     try:
         assert status_of(bed, "/cgi-bin/qemu-web-desktop.pl") == "301"
     finally:
-        bed.run("a2dismod -q cgi && systemctl reload apache2")
+        bed.run("a2dismod -q cgi && systemctl restart apache2")
 
 
 def test_apaches_process_model_is_left_alone(bed):

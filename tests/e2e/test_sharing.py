@@ -168,8 +168,8 @@ def test_a_person_shares_with_one_browser_and_takes_it_back(bed, alice, shown, b
     shot(browser, "sharing")
     # A second browser is told what happened; the first comes back by itself, and by a reload.
     assert "has been used" in join(bed, url.split("#")[1])[1]["message"]
-    bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
-    guest_browser.wait(lambda: guest_browser.script("return document.documentElement.dataset.state") != "connected")
+    with guest_browser.losing_screen():
+        bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
     guest_browser.wait_state("connected")
     guest_browser.refresh()
     guest_browser.wait_state("connected")
