@@ -3,6 +3,7 @@
 //! A guest decides what is on its screen, and one that broke out of its QEMU what the whole file is: it
 //! is read once, a line at a time, into memory that is bounded.
 
+mod firmware;
 mod seen;
 mod small;
 

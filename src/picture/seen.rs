@@ -1,5 +1,6 @@
 //! Whether a guest shows anything: pure.
 
+use super::firmware::{self, Line};
 use super::{POINT, Picture};
 
 /// QEMU writes its own line, such as "Guest has not initialized the display (yet).", in letters of 16
@@ -16,6 +17,12 @@ pub enum Seen {
     Placeholder,
     /// One colour, or nothing but a cursor.
     Blank,
+    /// Firmware or a boot loader, which has got as far as this line and goes on.
+    Loading(&'static str),
+    /// Firmware or a boot loader, which has found nothing to boot, and says so by this line.
+    Unbootable(&'static str),
+    /// Something in the middle of a screen of one colour, as while a guest starts.
+    Splash,
     /// Something of the guest's.
     Something,
 }
@@ -27,15 +34,25 @@ impl Seen {
         let mut others = 0;
         // The first point is in a corner, where the background is.
         let mut outside = first != [0; POINT];
+        let mut aside = false;
         for (y, line) in picture.points.chunks_exact(width).enumerate() {
             let different = line.chunks_exact(POINT).filter(|point| *point != first).count();
             others += different;
             outside |= different > 0 && !OWN_LINES.contains(&y);
+            let side = width / POINT / 4 * POINT;
+            aside |= [&line[..side], &line[width - side..]]
+                .iter()
+                .any(|part| part.chunks_exact(POINT).any(|point| point != first));
         }
         match others {
             0..=CURSOR => Self::Blank,
             _ if picture.size() == OWN_SIZE && !outside => Self::Placeholder,
-            _ => Self::Something,
+            _ if !aside => Self::Splash,
+            _ => match firmware::line(picture) {
+                Some(Line::Last(line)) => Self::Unbootable(line),
+                Some(Line::Passing(line)) => Self::Loading(line),
+                None => Self::Something,
+            },
         }
     }
 }
@@ -55,6 +72,13 @@ mod tests {
         assert_eq!(screen((320, 200), |_, _| true), Seen::Blank);
         assert_eq!(screen((720, 400), |x, y| x < 9 && (13..15).contains(&y)), Seen::Blank);
         assert_eq!(screen((720, 400), |x, y| x < 90 && (13..15).contains(&y)), Seen::Something);
+    }
+
+    #[test]
+    fn what_stands_in_the_middle_of_nothing_is_a_splash() {
+        let logo = |x: usize, y: usize| (540..740).contains(&x) && (370..430).contains(&y);
+        assert_eq!(screen((1280, 800), logo), Seen::Splash);
+        assert_eq!(screen((1280, 800), |x, y| logo(x, y) || y < 20), Seen::Something);
     }
 
     #[test]

@@ -144,25 +144,47 @@ def blank_sector():
     return bytes.fromhex("b81300 cd10 f4 ebfd").ljust(510, b"\0") + b"\x55\xaa"
 
 
+def saying_sector(text):
+    """Writes a line, and stops there."""
+    code = bytes.fromhex("31c0 8ed8 fc b80300 cd10 bb0700 be407c ac 84c0 7406 b40e cd10 ebf5 f4 ebfd")
+    return (code.ljust(0x40, b"\0") + text.encode()).ljust(510, b"\0") + b"\x55\xaa"
+
+
+UNTRIED = {
+    "dark.img": "description=Dark",
+    "stuck.img": "description=A boot loader",
+    "torn.qcow2": "description=Torn",
+    "bare.qcow2": "description=Nothing on its disk",
+    "bare-uefi.qcow2": "description=The same\nfirmware=uefi\nmemory=256M",
+    "bare-secure.qcow2": "description=The same\nos=windows\nfirmware=uefi-secure\nmemory=256M",
+}
+
+
 @pytest.fixture
 def tried(bed, tmp_path):
-    """A machine that shows something, one that never does, one that is no machine at all."""
+    """A machine that shows something, one that never does, one that is no machine at all, and disks with nothing on them."""
     (tmp_path / "dark.img").write_bytes(blank_sector().ljust(1 << 20, b"\0"))
+    (tmp_path / "stuck.img").write_bytes(saying_sector("Welcome to GRUB!").ljust(1 << 20, b"\0"))
     (tmp_path / "torn.qcow2").write_bytes(b"QFI\xfb" + b"\0\0\0\x03" + b"\xff" * 4000)
-    for name in ("dark.img", "torn.qcow2"):
+    for name in ("dark.img", "stuck.img", "torn.qcow2"):
         bed.put(tmp_path / name, f"{IMAGES}/{name}")
-    write(bed, {"dark.img": "description=Dark", "torn.qcow2": "description=Torn"})
+    for name in UNTRIED:
+        if name.startswith("bare"):
+            bed.run("qemu-img", "create", "-q", "-f", "qcow2", f"{IMAGES}/{name}", "8M")
+    write(bed, UNTRIED)
     yield
     bed.ctl("stop", "--all", check=False)
     bed.write(FILE, MACHINES)
-    bed.run("rm", "-rf", f"{IMAGES}/dark.img", f"{IMAGES}/torn.qcow2", "/root/pictures")
+    bed.run("rm", "-rf", "/root/pictures", *(f"{IMAGES}/{name}" for name in UNTRIED))
 
 
 def test_machines_are_tried_and_each_says_whether_it_reaches_a_screen(bed, tried):
-    done = bed.ctl("machines", "check", "--wait", "12", "--pictures", "/root/pictures", "--json", check=False)
+    done = bed.ctl("machines", "check", "menu.iso", "dark.img", "stuck.img", "torn.qcow2", "--wait", "12", "--pictures", "/root/pictures", "--json", check=False)
     found = {one["name"]: one for one in json.loads(done.stdout)}
-    assert {name: one["result"] for name, one in found.items()} == {"menu.iso": "screen", "dark.img": "blank", "torn.qcow2": "refused"}
-    assert done.returncode == 1 and "2 of 3 machines did not reach a screen" in done.stderr
+    assert {name: one["result"] for name, one in found.items()} == {
+        "menu.iso": "screen", "dark.img": "blank", "stuck.img": "loading", "torn.qcow2": "refused"}
+    assert "after 12 s, at 'Welcome to GRUB!'" in found["stuck.img"]["message"]
+    assert done.returncode == 1 and "3 of 4 machines did not reach a screen" in done.stderr
     assert found["torn.qcow2"]["message"] and "blank after 12 s" in found["dark.img"]["message"]
     for name in ("menu.iso", "dark.img"):
         assert found[name]["picture"] == f"/root/pictures/{name}.png"
@@ -174,6 +196,20 @@ def test_machines_are_tried_and_each_says_whether_it_reaches_a_screen(bed, tried
     assert "menu.iso: reaches a screen of 720 x 400" in good.stdout
     assert bed.ctl("machines", "check", "nothing.iso", check=False).returncode == 4
     assert bed.run("runuser", "-u", "nobody", "--", "qwdctl", "machines", "check", check=False).returncode == 1
+
+
+def test_firmware_that_finds_nothing_to_boot_is_no_screen_and_its_line_is_told(bed, tried):
+    said = {
+        "bare.qcow2": "No bootable device.",
+        "bare-uefi.qcow2": "Shell>",
+        "bare-secure.qcow2": "BdsDxe: Press any key to enter the Boot Manager Menu.",
+    }
+    done = bed.ctl("machines", "check", *said, "--wait", "240", "--pictures", "/root/pictures", "--json", check=False)
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    for name, line in said.items():
+        assert found[name]["result"] == "unbootable" and f"'{line}'" in found[name]["message"], found
+        bed.run("test", "-s", found[name]["picture"])
+    assert done.returncode == 1
 
 
 def test_a_check_that_is_broken_off_leaves_no_session(bed, tried):

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// How often the screen is looked at, and the launcher asked how a session is.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// A screen that hardly changes for so long is what there is to be seen: before, a firmware may be at work.
+/// A screen that hardly changes for so long is what there is to be seen: before, a guest may be at work.
 const SETTLED: Duration = Duration::from_secs(4);
 /// How long an end may take, in seconds.
 const END: u32 = 60;
@@ -75,7 +75,7 @@ impl<'a> Look<'a> {
             }
             let over = self.start.elapsed() >= self.patience;
             match last {
-                Some((picture, since)) if over || shows(&picture) && since.elapsed() >= SETTLED => {
+                Some((picture, since)) if over || is_final(&picture) && since.elapsed() >= SETTLED => {
                     return Ok(Verdict::Seen(picture, self.start.elapsed()));
                 }
                 None if over => return Err(Verdict::Failed(why)),
@@ -120,8 +120,9 @@ impl<'a> Look<'a> {
     }
 }
 
-fn shows(picture: &Picture) -> bool {
-    picture.seen() == Seen::Something
+/// Whether no more is to be expected once it stands still.
+fn is_final(picture: &Picture) -> bool {
+    matches!(picture.seen(), Seen::Something | Seen::Unbootable(_))
 }
 
 fn ended(session: &Session) -> String {

@@ -23,7 +23,7 @@ pub(super) enum Verdict {
 #[derive(Serialize)]
 pub(super) struct Outcome {
     name: String,
-    /// `screen`, `blank`, `placeholder`, `failed`, `refused` or `interrupted`.
+    /// `screen`, `blank`, `placeholder`, `loading`, `unbootable`, `failed`, `refused` or `interrupted`.
     pub(super) result: &'static str,
     /// Why there is no screen; else empty.
     message: String,
@@ -46,7 +46,7 @@ impl Verdict {
     pub(super) fn told(self, name: &MachineName, wait: u32) -> Outcome {
         let (result, message) = match &self {
             Self::Seen(picture, _) => match picture.seen() {
-                Seen::Something => ("screen", String::new()),
+                Seen::Something | Seen::Splash => ("screen", String::new()),
                 Seen::Blank => ("blank", format!("Its screen was blank after {wait} s; '--wait' gives it longer.")),
                 Seen::Placeholder => (
                     "placeholder",
@@ -54,6 +54,13 @@ impl Verdict {
                         "It had not set up its graphics card after {wait} s: '--wait' gives it longer, or another video= suits it."
                     ),
                 ),
+                Seen::Loading(line) => (
+                    "loading",
+                    format!("It was still being loaded after {wait} s, at '{line}'; '--wait' gives it longer."),
+                ),
+                Seen::Unbootable(line) => {
+                    ("unbootable", format!("It finds nothing to boot: its screen says '{line}'."))
+                }
             },
             Self::Failed(message) => ("failed", message.clone()),
             Self::Refused(message) => ("refused", message.clone()),
