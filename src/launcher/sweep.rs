@@ -16,15 +16,17 @@ const NOTICES_OF_ONE: usize = 50;
 
 /// Sweeps once; a sentence for each thing found.
 pub(super) fn sweep(core: &Core) -> Result<Vec<String>, Problem> {
+    let mut told = Vec::new();
+    // In this order: who is on record, and is not being launched any more, has had a unit.
+    let ids = core.store.ids();
     let launching: HashSet<SessionId> =
         core.table().iter().filter(|(_, e)| e.launching).map(|(id, _)| id.clone()).collect();
-    let active = core.systemd.active("qwd-session-*.service")?;
-    let mut told = Vec::new();
-    for id in core.store.ids().into_iter().filter(|id| !launching.contains(id)) {
-        if !active.contains(&unit::session_unit(&id)) {
-            told.push(orphan(core, &id));
-        } else {
+    let active = core.systemd.active(&["qwd-session-*.service", "qwd-ended@*.service", "qwd-failed@*.service"])?;
+    for id in ids.into_iter().filter(|id| !launching.contains(id)) {
+        if active.contains(&unit::session_unit(&id)) {
             told.extend(overdue(core, &id));
+        } else if unit::ending_units(&id).iter().all(|unit| !active.contains(unit)) && core.store.exists(&id) {
+            told.push(orphan(core, &id));
         }
     }
     told.extend(clearing::stray_disks(&core.store, core.loaded().settings.disks_dir.as_deref()));

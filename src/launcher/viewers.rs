@@ -111,7 +111,7 @@ pub(super) fn viewers(core: &Core, person: &Person, id: &SessionId) -> Result<Ve
 
 /// Comes back when a display that runs has said whom it shows, or does not say it.
 pub(super) fn await_report(core: &Core) {
-    core.viewers.await_first(|| core.systemd.active(DISPLAY_UNIT).is_ok_and(|units| !units.is_empty()));
+    core.viewers.await_first(|| core.systemd.active(&[DISPLAY_UNIT]).is_ok_and(|units| !units.is_empty()));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod proxy;
 
 use crate::model::{Problem, Word};
 use crate::unit::Properties;
-use proxy::ManagerProxy;
+use proxy::{ManagerProxy, UnitRow};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashSet;
 use std::fs::File;
@@ -133,11 +133,13 @@ impl Systemd {
         }
     }
 
-    /// The units that match a pattern and are not inactive or failed.
-    pub fn active(&self, pattern: &str) -> Result<HashSet<String>, Problem> {
-        let states = ["active", "activating", "deactivating", "reloading"];
-        let units = self.manager.list_units_by_patterns(&states, &[pattern]).map_err(|e| unreachable(&e))?;
-        Ok(units.into_iter().map(|u| u.0).collect())
+    /// The units that match one of the patterns and are not inactive or failed, or will not be so any more once
+    /// systemd comes to their job. All as they are at one moment.
+    pub fn active(&self, patterns: &[&str]) -> Result<HashSet<String>, Problem> {
+        let units = self.manager.list_units_by_patterns(&[], patterns).map_err(|e| unreachable(&e))?;
+        let active =
+            |(.., state, _, _, _, job, _, _): &UnitRow| *job != 0 || !matches!(state.as_str(), "inactive" | "failed");
+        Ok(units.into_iter().filter(active).map(|u| u.0).collect())
     }
 
     /// Where systemd's own control groups begin in each tree of them; empty: at the top.

@@ -13,8 +13,8 @@ mod timer;
 
 pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
-    ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, expiry_timer, session_group, session_of_timer,
-    session_unit, tap_unit,
+    ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, ending_units, expiry_timer, session_group,
+    session_of_timer, session_unit, tap_unit,
 };
 pub use session::{SessionPlan, session};
 pub use tap::tap;

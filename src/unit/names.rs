@@ -19,6 +19,11 @@ pub fn session_unit(id: &SessionId) -> String {
     format!("qwd-session-{id}.service")
 }
 
+/// The units that clear up after a session: the first after a good end, the other after a bad one.
+pub fn ending_units(id: &SessionId) -> [String; 2] {
+    ["ended", "failed"].map(|end| format!("qwd-{end}@{id}.service"))
+}
+
 /// `qwd-tap-ID.service`: makes the session's network card.
 pub fn tap_unit(id: &SessionId) -> String {
     format!("qwd-tap-{id}.service")

@@ -1,7 +1,7 @@
 //! The unit of a session.
 
 use super::sandbox::{only_calls, only_families, sandbox};
-use super::{LIBEXEC, Properties, SESSIONS_DIR, addresses, command, everywhere, micros};
+use super::{LIBEXEC, Properties, SESSIONS_DIR, addresses, command, ending_units, everywhere, micros};
 use crate::model::{Bytes, IpNetwork, Lifetime, MachineName, SessionId, UserName};
 use crate::qemu::{Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET, VARIABLES_PATH};
 use std::path::PathBuf;
@@ -55,6 +55,7 @@ pub struct SessionPlan {
 
 /// The properties of `qwd-session-ID.service`.
 pub fn session(plan: &SessionPlan) -> Properties {
+    let [ended, failed] = ending_units(&plan.id);
     let mut all: Properties = vec![
         ("Description", format!("Desktop session {} ({})", plan.id, plan.machine).into()),
         ("Slice", "qwd-sessions.slice".into()),
@@ -71,8 +72,8 @@ pub fn session(plan: &SessionPlan) -> Properties {
                 plan.stop_grace.0.to_string(),
             ]),
         ),
-        ("OnSuccess", Value::from(vec![format!("qwd-ended@{}.service", plan.id)])),
-        ("OnFailure", Value::from(vec![format!("qwd-failed@{}.service", plan.id)])),
+        ("OnSuccess", Value::from(vec![ended])),
+        ("OnFailure", Value::from(vec![failed])),
         ("TimeoutStartUSec", micros(60)),
         ("TimeoutStopUSec", micros(plan.stop_grace.0 + 10)),
         ("RuntimeDirectory", Value::from(vec![format!("qemu-web-desktop/sessions/{}", plan.id)])),

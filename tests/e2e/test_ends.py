@@ -69,6 +69,25 @@ def test_a_killed_qemu_is_noticed_and_told(bed, session):
     gone(bed, made)
 
 
+def test_a_sweep_leaves_an_end_that_is_being_cleared_up_alone(bed, session):
+    made = session()["id"]
+    drop_in, go = "/run/systemd/system/qwd-ended@.service.d", "/run/test-go"
+    bed.run("mkdir", "-p", drop_in)
+    bed.write(f"{drop_in}/wait.conf", f"[Service]\nExecStartPre=sh -c 'until test -e {go}; do sleep 0.1; done'\n")
+    bed.run("systemctl", "daemon-reload")
+    try:
+        bed.run("systemctl", "stop", f"qwd-session-{made}")
+        bed.wait(f"test \"$(systemctl is-active qwd-ended@{made})\" = activating")
+        bed.run("systemctl", "start", "qwd-reaper")
+        bed.run("test", "-e", f"/run/qemu-web-desktop/records/{made}.json")
+    finally:
+        bed.run("touch", go)
+        bed.wait(f"! systemctl list-units --plain --no-legend 'qwd-ended@{made}*' | grep -q .")
+        bed.run(f"rm -r {drop_in} {go}; systemctl daemon-reload")
+    assert bed.json("show", made)["state"] == "ended"
+    gone(bed, made)
+
+
 def test_stop_twice_is_fine_and_a_stranger_is_no_session(bed, session):
     made = session()["id"]
     assert bed.ctl("stop", made).returncode == 0
