@@ -88,7 +88,7 @@ forward() {
 
 forward_at() {
     local name=$1 port=$2 guest=$3 file
-    ! listening "$port" || return 1
+    ! listeners "$port" | grep -q . || return 1
     file=$(bed_dir "$name")/run/forward-$port
     mkdir -p "${file%/*}"
     setsid systemd-socket-activate --listen="127.0.0.1:$port" \
@@ -98,10 +98,17 @@ forward_at() {
     record "$file" $!
     disown
     wait_until 5 forward_decided "$file" "$port" || true
-    recorded "$file" >/dev/null || { rm -f "$file"; return 1; }
+    # Somebody else's listener may be seen before ours has given up.
+    listens "$file" "$port" || { kill_recorded "$file" && return 1; }
 }
 
-listening() { ss -Hltn "src 127.0.0.1:$1 or src 0.0.0.0:$1 or src [::]:$1" | grep -q .; }
+listeners() { ss -Hltnp "src 127.0.0.1:$1 or src 0.0.0.0:$1 or src [::]:$1"; }
+
+# listens FILE PORT: the recorded process has the port.
+listens() {
+    local pid
+    pid=$(recorded "$1") && listeners "$2" | grep -q "[(,]pid=$pid,"
+}
 
 # Either it listens, or it has given up because somebody was quicker.
-forward_decided() { ! recorded "$1" >/dev/null || listening "$2"; }
+forward_decided() { ! recorded "$1" >/dev/null || listens "$1" "$2"; }
