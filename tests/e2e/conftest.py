@@ -14,6 +14,7 @@ from screen import Api
 
 TREE = Path(__file__).resolve().parents[2]
 BED = TREE / "tests/bed/bed"
+QMP = TREE / "tests/bed/qmp"
 
 # KVM is not reliable everywhere, and a test machine is busy: neither may decide a test.
 SETTINGS = """\
@@ -78,6 +79,11 @@ class Bed:
     def json(self, *args):
         """What qwdctl --json prints."""
         return json.loads(self.ctl(*args, "--json").stdout)
+
+    def qmp(self, session, command, monitor="stop"):
+        """What the session's QEMU answers, by default at the monitor that nobody uses until it is stopped."""
+        path = f"/run/qemu-web-desktop/sessions/{session}/{monitor}.sock"
+        return json.loads(self.run("python3", "-", path, command, input=QMP.read_text()).stdout)
 
     def put(self, src, dst):
         tool("put", self.name, src, dst)

@@ -1,6 +1,5 @@
 """How each machine is run: firmware, processor, disk, graphics, who may use it and with how much."""
 
-import json
 import time
 
 import pytest
@@ -25,19 +24,6 @@ FIRMWARE = {
     "hard-secure.img": "os=windows\nfirmware=uefi-secure\ntpm=yes",
     "hard-arm.img": "architecture=aarch64\nmemory=256M",
 }
-ASK = """
-import json, socket, sys
-monitor = socket.socket(socket.AF_UNIX)
-monitor.connect(sys.argv[1])
-lines = monitor.makefile("rw")
-lines.readline()
-lines.write('{"execute":"qmp_capabilities"}')
-lines.flush()
-lines.readline()
-lines.write(json.dumps({"execute": sys.argv[2]}))
-lines.flush()
-print(lines.readline())
-"""
 
 
 def catalogue(bed, sections):
@@ -84,12 +70,6 @@ def painted(screen, seconds=240):
         time.sleep(0.5)
 
 
-def inside(bed, session, command):
-    """Asks QEMU by the monitor that nobody uses just now."""
-    path = f"/run/qemu-web-desktop/sessions/{session}/stop.sock"
-    return json.loads(bed.run("python3", "-c", ASK, path, command).stdout)["return"]
-
-
 def test_a_disk_is_booted_from_on_every_bus_and_shown_by_every_card(bed, alice):
     made = {name: started(alice, name)["id"] for name in BOOTS}
     pictures = [settled(Screen(bed.origin, alice.ticket(session))) for session in made.values()]
@@ -106,13 +86,13 @@ def test_uefi_and_another_processor_show_their_firmware(bed, alice):
         if "tpm" in FIRMWARE[name]:
             # The firmware has talked with the module, whose program is in the session's unit, as its user.
             bed.wait(f"test -s {folder}/tpm/tpm2-00.permall")
-            assert inside(bed, session["id"], "query-tpm")[0]["id"] == "tpm0"
+            assert bed.qmp(session["id"], "query-tpm")[0]["id"] == "tpm0"
             pids = bed.run("sh", "-c", 'cat "/sys/fs/cgroup/systemd$1/cgroup.procs" "/sys/fs/cgroup$1/cgroup.procs" 2>/dev/null; true',
                            "sh", prop(bed, session["id"], "ControlGroup")).stdout.split()
             owners = {bed.run("ps", "-o", "comm=,user=", "-p", pid).stdout.strip() for pid in pids}
             assert len({owner.split()[-1] for owner in owners}) == 1 and any(o.startswith("swtpm") for o in owners), owners
     assert "another kind" in " ".join(made["hard-arm.img"]["notes"])
-    assert inside(bed, made["hard-arm.img"]["id"], "query-target")["arch"] == "aarch64"
+    assert bed.qmp(made["hard-arm.img"]["id"], "query-target")["arch"] == "aarch64"
     for session in made.values():
         # Those of other tests have reason to complain.
         own = bed.journal("-t", "qwd-session", "-u", f"qwd-session-{session['id']}.service")

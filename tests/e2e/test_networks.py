@@ -8,7 +8,7 @@ import re
 import pytest
 
 from conftest import MACHINES
-from test_hardware import CATALOGUE, IMAGES, inside
+from test_hardware import CATALOGUE, IMAGES
 from test_units import gone, prop
 
 HELPER = "/usr/lib/qemu/qemu-bridge-helper"
@@ -53,7 +53,7 @@ def test_the_card_is_on_the_bridge_and_the_session_may_do_no_more_than_others(br
     on = cards(bed)
     assert set(on) == set(name.values()) and len(on) == 2
     assert "isolated on" in on[name[first["id"]]] and "isolated off" in on[name[second["id"]]]
-    macs = {made: inside(bed, made, "query-rx-filter")[0]["main-mac"] for made in process}
+    macs = {made: bed.qmp(made, "query-rx-filter")[0]["main-mac"] for made in process}
     assert len(set(macs.values())) == 2 and all(int(mac[:2], 16) & 3 == 2 for mac in macs.values()), macs
     for made, pid in process.items():
         held = bed.run("grep", "^Cap", f"/proc/{pid}/status").stdout.split()[1::2]
@@ -139,7 +139,7 @@ def test_a_machine_without_a_network_has_no_card(bridged, session):
     made = session(machine="net-none.iso")
     assert (made["network"], made["notes"]) == ("none", [])
     assert prop(bridged, made["id"], "PrivateNetwork") == "yes"
-    assert inside(bridged, made["id"], "query-rx-filter") == []
+    assert bridged.qmp(made["id"], "query-rx-filter") == []
 
 
 def test_a_network_that_contradicts_itself_is_told_with_its_key(bridged):

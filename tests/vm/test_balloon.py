@@ -7,7 +7,6 @@ import pytest
 
 from conftest import FOLDER, HERE, e2e
 from linux_guest import DISK_AND_BUTTON, write_linux
-from test_shutdown import PRESS
 from test_units import prop
 
 FILLED = 256 << 20
@@ -41,7 +40,7 @@ def test_what_a_guest_has_freed_is_the_hosts_again(container):
     full = {name: memory(bed, session) for name, session in made.items()}
     assert all(used > FILLED for used in full.values()), full
     for session in made.values():
-        bed.run("python3", "-c", PRESS, f"/run/qemu-web-desktop/sessions/{session}/launcher.sock")
+        bed.qmp(session, "system_powerdown", monitor="launcher")
         bed.wait(marked.format("freed", session), 60)
     bed.wait(f"test $(systemctl show -P MemoryCurrent qwd-session-{made['guest.iso']}) -lt {full['guest.iso'] - FILLED * 3 // 4}", 120)
     assert memory(bed, made["keeps.iso"]) > full["keeps.iso"] - FILLED // 4

@@ -9,7 +9,6 @@ import pytest
 from conftest import FOLDER, HERE, MACHINES, e2e
 from linux_guest import write_linux
 from rescue_cd import SECTOR, write_cd
-from test_hardware import inside
 from test_units import gone
 from world import HOST, LINK_LOCAL, LOCAL, NEIGHBOUR, ROUTER, WORLD, probes
 
@@ -145,7 +144,7 @@ def test_guests_on_a_bridge_are_in_its_network_and_see_each_other_only_where_the
     bed = container
     made = {name: bed.json("start", machine, "--memory", "128M")["id"]
             for name, machine in [("first", "guest.iso"), ("second", "guest.iso"), ("open", "open.iso")]}
-    card = {name: inside(bed, session, "query-rx-filter")[0]["main-mac"] for name, session in made.items()}
+    card = {name: bed.qmp(session, "query-rx-filter")[0]["main-mac"] for name, session in made.items()}
     asked = "journalctl -u teller --no-pager | grep -q 'GET /{}'"
     for mac in card.values():
         bed.wait(asked.format(mac.replace(":", "")), 300)
