@@ -28,6 +28,7 @@ pub mod random;
 pub mod records;
 pub mod site;
 pub mod systemd;
+pub mod whole;
 // Layer 4: the programs.
 pub mod check;
 pub mod ctl;

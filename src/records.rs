@@ -10,6 +10,7 @@
 use crate::bus::Session;
 use crate::model::{Role, SessionId, State, Word};
 use crate::policy::Asked;
+use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -254,23 +255,8 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     serde_json::from_slice(&text).map_err(|e| log::warn!("{} is damaged: {e}", path.display())).ok()
 }
 
-/// Writes beside, then renames: a reader sees the old or the new, never a half.
 fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let text = serde_json::to_vec(value).map_err(io::Error::other)?;
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(&text))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What is half written is worth nothing.
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    whole::write(path, &serde_json::to_vec(value).map_err(io::Error::other)?, whole::PRIVATE)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 5] = [
     &["bus", "overview", "policy", "qemu", "unit"],
     &[
         "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "picture", "random",
-        "records", "site", "systemd",
+        "records", "site", "systemd", "whole",
     ],
     &["check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
 ];
@@ -32,6 +32,9 @@ const BESIDE: &[(&str, &str)] = &[
     ("clearing", "records"),
     ("mail", "auth"),
     ("site", "host"),
+    ("whole", "random"),
+    ("images", "whole"),
+    ("records", "whole"),
     ("ctl", "check"),
 ];
 

@@ -13,10 +13,11 @@
 
 use super::{Home, Identity, disk, work};
 use crate::model::{MachineName, Problem};
+use crate::whole;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "work.json";
@@ -89,15 +90,7 @@ impl Kept {
     fn write(&self) -> Result<(), Problem> {
         let path = self.folder.join(STATE);
         let text = serde_json::to_vec(&self.plan).expect("our records become JSON");
-        let beside = path.with_extension("new");
-        let write = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|e| disk::problem("write", &path, &e))
+        whole::write(&path, &text, whole::PRIVATE.lasting()).map_err(|e| disk::problem("write", &path, &e))
     }
 
     /// Names the session that writes to the disk from now on.

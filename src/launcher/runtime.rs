@@ -6,7 +6,7 @@ use super::{bridge, kvm};
 use crate::config::{Network, NetworkMode, Reach, Word};
 use crate::model::{BridgeName, IpNetwork, Problem};
 use crate::qemu::{self, Accel};
-use crate::{config::Settings, host, policy};
+use crate::{config::Settings, host, policy, whole};
 use std::fs::DirBuilder;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt;
@@ -116,11 +116,9 @@ fn resolv_conf(server: Ipv4Addr) -> Result<PathBuf, Problem> {
     if path.exists() {
         return Ok(path);
     }
-    let new = Path::new(NAME_SERVERS).join(format!(".{}", crate::random::label()));
+    let text = format!("nameserver {server}\n");
     let made = DirBuilder::new().mode(0o755).recursive(true).create(NAME_SERVERS);
-    let written = made.and_then(|()| std::fs::write(&new, format!("nameserver {server}\n")));
-    written
-        .and_then(|()| std::fs::rename(&new, &path))
+    made.and_then(|()| whole::write(&path, text.as_bytes(), whole::PUBLIC))
         .map_err(|e| Problem::failed(format!("{} cannot be written: {e}.", path.display())))?;
     Ok(path)
 }

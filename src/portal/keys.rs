@@ -2,12 +2,12 @@
 
 use crate::model::Secret;
 use crate::random;
+use crate::whole;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 /// What a token is bound to: a token made for one cannot be used for the other.
@@ -36,11 +36,7 @@ impl Key {
             return Ok(key);
         }
         let bytes = random::bytes::<KEY_BYTES>().to_vec();
-        // Whole or not at all, as a crash may come between.
-        let fresh = path.with_extension("new");
-        let _ = fs::remove_file(&fresh);
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(&bytes)?;
-        fs::rename(&fresh, path)?;
+        whole::write(path, &bytes, whole::PRIVATE)?;
         Ok(Self(bytes))
     }
 

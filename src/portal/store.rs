@@ -5,11 +5,12 @@
 
 use crate::model::Secret;
 use crate::random;
+use crate::whole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The folder. Its users see to it that only one of them writes at a time.
@@ -34,10 +35,7 @@ impl Store {
 
     /// Writes a value.
     pub fn write(&self, path: &Path, value: &impl Serialize) -> io::Result<()> {
-        let fresh = self.0.join("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        fs::rename(fresh, path)
+        whole::write(path, &serde_json::to_vec(value)?, whole::PRIVATE)
     }
 
     /// All values with their files. Files whose values are damaged or not wanted any more are removed.

@@ -2,10 +2,10 @@
 
 use crate::config::{CONFIG_DIR, with_section, without_section};
 use crate::model::{MachineName, Problem, Word};
+use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Gives the machine a section if it has none.
@@ -33,7 +33,6 @@ fn replace(path: &Path, change: impl FnOnce(&str) -> String) -> std::io::Result<
     let folder = File::open(path.parent().unwrap_or(Path::new("/")))?;
     // One at a time; the lock goes with the descriptor.
     flock(&folder, FlockOperation::LockExclusive)?;
-    let meta = fs::metadata(&path);
     let old = match fs::read_to_string(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
         other => other?,
@@ -42,19 +41,5 @@ fn replace(path: &Path, change: impl FnOnce(&str) -> String) -> std::io::Result<
     if text == old {
         return Ok(());
     }
-    let beside = path.with_extension("conf.new");
-    let write = || {
-        let mut file = File::create(&beside)?;
-        if let Ok(meta) = &meta {
-            file.set_permissions(meta.permissions())?;
-            chown(&beside, Some(meta.uid()), Some(meta.gid()))?;
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        folder.sync_all()
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })
+    whole::write(&path, text.as_bytes(), whole::PUBLIC.as_before().lasting())
 }

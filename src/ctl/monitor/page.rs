@@ -6,11 +6,10 @@ use crate::host;
 use crate::model::Problem;
 use crate::overview::{Line, Overview, Server, Used};
 use crate::show;
+use crate::whole;
 use askama::Template;
-use rustix::fs::{Gid, Uid, fchown};
-use std::fs::{self, File, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The look of the portal's pages, as they are served.
@@ -83,7 +82,7 @@ impl Page {
         };
         let html =
             self.html(overview, now).map_err(|e| Problem::failed(format!("The page could not be made: {e}.")))?;
-        replace(&self.file, html.as_bytes()).map_err(failed)
+        whole::write(&self.file, html.as_bytes(), whole::PUBLIC.as_before()).map_err(failed)
     }
 
     fn html(&self, overview: &Overview, now: u64) -> Result<String, askama::Error> {
@@ -101,41 +100,14 @@ impl Page {
     }
 }
 
-/// Puts a new file in the place of the old one, with its owner and rights.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let name = file.file_name().ok_or(ErrorKind::InvalidInput)?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(".new");
-    let beside = file.with_file_name(beside);
-    // Left behind by one that was ended; never followed where it leads elsewhere.
-    let _ = fs::remove_file(&beside);
-    let written = File::create_new(&beside).and_then(|mut new| {
-        // First: who may not read the old one never reads the new one.
-        take_over(&new, file);
-        new.write_all(content)?;
-        fs::rename(&beside, file)
-    });
-    written.inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })
-}
-
-/// As far as one may: who is not root keeps what is their own.
-fn take_over(new: &File, old: &Path) {
-    if let Ok(meta) = fs::metadata(old) {
-        let _ = fchown(new, Some(Uid::from_raw(meta.uid())), Some(Gid::from_raw(meta.gid())));
-        let _ = new.set_permissions(Permissions::from_mode(meta.mode() & 0o666));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bus::Status;
     use crate::overview::a_usage;
     use crate::policy::Readings;
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn overview(owner: &str) -> Overview {
         let status = Status { warnings: vec!["KVM <b>does not work</b>.".into()], ..Status::default() };
@@ -184,12 +156,6 @@ mod tests {
         }
         let nowhere = Page::new(&folder.join("no/x.html"), None).unwrap();
         assert!(nowhere.write(&overview("bob"), 1_060).unwrap_err().message.contains("cannot be written"));
-        // What somebody has put in the way is not written through.
-        let victim = folder.join("victim");
-        fs::write(&victim, "v").unwrap();
-        symlink(&victim, folder.join(".x.html.new")).unwrap();
-        Page::new(&folder.join("x.html"), None).unwrap().write(&overview("bob"), 1_060).unwrap();
-        assert_eq!(fs::read_to_string(&victim).unwrap(), "v");
         fs::remove_dir_all(folder).unwrap();
     }
 }

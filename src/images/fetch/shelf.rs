@@ -2,10 +2,11 @@
 
 use super::{Source, Validators, disk};
 use crate::model::{MachineName, Problem};
+use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -260,13 +261,6 @@ fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Problem> {
-    let new = path.with_extension("new");
     let text = serde_json::to_vec(value).expect("our records become JSON");
-    let write = || {
-        let mut file = File::create(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(|e| disk::problem("write", path, &e))
+    whole::write(path, &text, whole::PUBLIC.lasting()).map_err(|e| disk::problem("write", path, &e))
 }

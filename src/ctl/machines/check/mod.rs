@@ -15,11 +15,10 @@ use crate::ctl::out;
 use crate::ctl::signals::{ENDS, Signals};
 use crate::model::{MachineName, Problem, Word};
 use crate::picture::Picture;
+use crate::whole;
 use indicatif::{ProgressBar, ProgressStyle};
 use look::Look;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -86,22 +85,10 @@ fn made(folder: &Path) -> Result<PathBuf, Problem> {
 fn kept(folder: &Path, name: &MachineName, picture: &Picture) -> Option<PathBuf> {
     let path = folder.join(format!("{name}.png"));
     let written = picture.png().and_then(|png| {
-        write(&path, &png).map_err(|e| Problem::failed(format!("{} cannot be written: {e}.", path.display())))
+        whole::write(&path, &png, whole::PUBLIC)
+            .map_err(|e| Problem::failed(format!("{} cannot be written: {e}.", path.display())))
     });
     written.map_err(|problem| out::complain(&problem.message)).ok().map(|()| path)
-}
-
-/// A new file in the place of whatever stood there: in a folder that others write to, a link leads nowhere.
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_file_name(format!(".{}.png", crate::random::label()));
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside)?;
-        file.write_all(content)?;
-        fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })
 }
 
 /// A line on a terminal, nothing elsewhere.
