@@ -8,13 +8,13 @@
 //! removed by the next one or by the sweep.
 
 mod change;
+mod clearing;
 mod convert;
 mod import;
 mod left;
 mod register;
 mod remove;
 mod session;
-mod signals;
 
 pub(super) use change::{compact, resize};
 pub(super) use import::import;
@@ -60,7 +60,7 @@ struct Made {
     converted: Converted,
     /// Size of its file, in bytes.
     bytes: u64,
-    clearing: signals::Clearing,
+    clearing: clearing::Clearing,
 }
 
 /// An image that is ours alone until this is dropped.
@@ -116,7 +116,7 @@ impl<'a> Keeper<'a> {
     /// Makes the new image from an open one, examines it, and leaves it in the folder.
     fn make(&self, held: &Held, source: File, what: &[String]) -> Result<Made, Problem> {
         let work = Work::begin(&held.home, &held.holds)?;
-        let clearing = signals::clear_on_end(work.folder());
+        let clearing = clearing::clear_on_end(work.folder());
         let bar = bar(held.home.name());
         let converted = convert::convert(source, &work, what, &bar)?;
         let bytes = work.settle()?;
