@@ -1,7 +1,7 @@
 //! The records that cross the bus. A change here is a change of the interface's version.
 
 use crate::config::MachineEntry;
-use crate::model::Bytes;
+use crate::model::{Bytes, Lifetime};
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::Type;
 
@@ -61,7 +61,7 @@ pub struct Session {
     pub notes: Vec<String>,
 }
 
-/// A machine of the catalogue. Amounts are zero where its section says nothing.
+/// A machine of the catalogue. The least and the most are zero where its section says nothing.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Machine {
     /// Its name.
@@ -76,7 +76,7 @@ pub struct Machine {
     pub image_bytes: u64,
     /// A picture, as a path on the web server.
     pub icon: String,
-    /// Virtual CPUs where nothing else is asked for.
+    /// Virtual CPUs that the one who asks gets where nothing else is asked for.
     pub cpus: u32,
     /// The fewest it takes.
     pub cpus_min: u32,
@@ -88,27 +88,27 @@ pub struct Machine {
     pub memory_min: u64,
     /// The most it takes, in bytes.
     pub memory_max: u64,
-    /// Lifetime where nothing else is asked for, in seconds.
+    /// Lifetime where nothing else is asked for, in seconds; zero: no end.
     pub lifetime_seconds: u64,
     /// The kind of processor: `x86_64` or `aarch64`.
     pub architecture: String,
 }
 
-/// What its section says; whether it can be started is not known.
-impl From<&MachineEntry> for Machine {
-    fn from(entry: &MachineEntry) -> Self {
+impl Machine {
+    /// What its section says, and what its sessions usually get; whether it can be started is not known.
+    pub fn of(entry: &MachineEntry, (cpus, memory, lifetime): (u32, Bytes, Lifetime)) -> Self {
         let bytes = |amount: Option<Bytes>| amount.map_or(0, |bytes| bytes.0);
         Self {
             name: entry.name.to_string(),
             description: entry.description.clone().unwrap_or_default(),
             icon: entry.icon().path(),
-            cpus: entry.cpus.usual.unwrap_or(0),
+            cpus,
             cpus_min: entry.cpus.least.unwrap_or(0),
             cpus_max: entry.cpus.most.unwrap_or(0),
-            memory_bytes: bytes(entry.memory.usual),
+            memory_bytes: memory.0,
             memory_min: bytes(entry.memory.least),
             memory_max: bytes(entry.memory.most),
-            lifetime_seconds: entry.lifetime.map_or(0, |lifetime| lifetime.0),
+            lifetime_seconds: lifetime.0,
             ..Self::default()
         }
     }

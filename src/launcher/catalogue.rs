@@ -9,8 +9,8 @@ use super::ready::{is_unborn, nobody_changes};
 use crate::bus::Machine;
 use crate::config::{MachineEntry, Reach, Settings, Word as _};
 use crate::images::{Facts, Kept, Place, REPORT_MAX, locate, read_report};
-use crate::model::{MachineName, Problem, Word};
-use crate::policy;
+use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
+use crate::policy::{self, Allowed};
 use crate::qemu::Hardware;
 use crate::unit;
 use std::os::unix::fs::PermissionsExt;
@@ -24,6 +24,7 @@ pub(super) fn machines(
     unfit: impl Fn(&MachineEntry) -> Option<String>,
 ) -> Vec<Machine> {
     let loaded = core.loaded();
+    let usual = person.map_or_else(|| usual(&loaded.settings), |p| p.allowed.usual(&loaded.settings.session));
     let root = person.is_some_and(|person| person.root);
     let person = person.filter(|person| !person.root);
     let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
@@ -32,7 +33,7 @@ pub(super) fn machines(
     // What is being installed is nobody's business until it is.
     let offered = offered.filter(|m| root || !is_unborn(&loaded.settings, &m.name));
     let described = |entry: &MachineEntry| {
-        let machine = describe(core, &loaded.settings, entry);
+        let machine = describe(core, &loaded.settings, entry, usual);
         let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
         Machine { unfit: unfit.unwrap_or_default(), ..machine }
     };
@@ -44,7 +45,12 @@ fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
     policy::may_use(entry, &person.groups)
 }
 
-fn describe(core: &Core, settings: &Settings, entry: &MachineEntry) -> Machine {
+/// What everybody gets who asks for nothing, where no machine says anything else.
+fn usual(settings: &Settings) -> (u32, Bytes, Lifetime) {
+    Allowed::anybody(settings).usual(&settings.session)
+}
+
+fn describe(core: &Core, settings: &Settings, entry: &MachineEntry, usual: (u32, Bytes, Lifetime)) -> Machine {
     let place = usable_place(settings, &entry.name);
     let hardware = hardware(settings, entry);
     let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
@@ -59,7 +65,7 @@ fn describe(core: &Core, settings: &Settings, entry: &MachineEntry) -> Machine {
         problem: problem.unwrap_or_default(),
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
         architecture,
-        ..Machine::from(entry)
+        ..Machine::of(entry, policy::usual_of(entry, usual))
     }
 }
 
@@ -69,7 +75,7 @@ pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Proble
     let settings = &loaded.settings;
     let catalogue = core.catalogue();
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let mut machine = describe(core, settings, entry);
+    let mut machine = describe(core, settings, entry, usual(settings));
     let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
     if let Err(problem) = facts {
         machine.problem = problem.message;

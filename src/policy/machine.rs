@@ -29,6 +29,13 @@ pub fn may_use(machine: &MachineEntry, groups: &[String]) -> Result<(), Problem>
     Err(Problem::new(Word::NotAllowed, text))
 }
 
+/// What a session of the machine gets where nothing is asked for: what is usual, for this machine or, by `usual`,
+/// for everybody, brought into what it can do with.
+pub fn usual_of(machine: &MachineEntry, usual: (u32, Bytes, Lifetime)) -> (u32, Bytes, Lifetime) {
+    let (cpus, memory) = (within(&machine.cpus, usual.0), within(&machine.memory, usual.1));
+    (cpus, memory, machine.lifetime.unwrap_or(usual.2))
+}
+
 /// What a session of the machine gets: what was asked for, or what is usual, for this machine or, by
 /// `usual`, for everybody. Refused if the machine cannot do with it.
 pub fn with_amounts(
@@ -36,20 +43,25 @@ pub fn with_amounts(
     asked: &Request,
     usual: (u32, Bytes, Lifetime),
 ) -> Result<(Wanted, Lifetime), Problem> {
+    let usual = usual_of(machine, usual);
     let cpus =
         amount(&machine.cpus, asked.cpus, usual.0).map_err(|range| refused(machine, range, "CPUs", asked.cpus))?;
     let memory = amount(&machine.memory, asked.memory, usual.1)
         .map_err(|range| refused(machine, range, "of memory", asked.memory))?;
-    let lifetime = if asked.lifetime.0 == 0 { machine.lifetime.unwrap_or(usual.2) } else { asked.lifetime };
+    let lifetime = if asked.lifetime.0 == 0 { usual.2 } else { asked.lifetime };
     Ok((Wanted { cpus, memory }, lifetime))
+}
+
+fn within<T: Copy + Ord>(amounts: &Amounts<T>, usual: T) -> T {
+    let wanted = amounts.usual.unwrap_or(usual);
+    let enough = amounts.least.map_or(wanted, |least| wanted.max(least));
+    amounts.most.map_or(enough, |most| enough.min(most))
 }
 
 /// The range as text is the error.
 fn amount<T: Copy + Ord + Default + Display>(amounts: &Amounts<T>, asked: T, usual: T) -> Result<T, String> {
     if asked == T::default() {
-        let wanted = amounts.usual.unwrap_or(usual);
-        let enough = amounts.least.map_or(wanted, |least| wanted.max(least));
-        return Ok(amounts.most.map_or(enough, |most| enough.min(most)));
+        return Ok(usual);
     }
     let fits = amounts.least.is_none_or(|least| asked >= least) && amounts.most.is_none_or(|most| asked <= most);
     if fits { Ok(asked) } else { Err(range(amounts)) }

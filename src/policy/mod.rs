@@ -15,6 +15,6 @@ pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted,
 pub use allowed::{Allowed, Bound};
 pub use ending::{Asked, Ending, Outcome, explain, is_finished};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
-pub use machine::{Request, may_use, needs, with_amounts};
+pub use machine::{Request, may_use, needs, usual_of, with_amounts};
 pub use rate::{Reading, Readings};
 pub use reach::{closed, name_server};

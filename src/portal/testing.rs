@@ -322,6 +322,9 @@ fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
         description: description.into(),
         problem: problem.into(),
         image_bytes: 3 << 29,
+        cpus: 1,
+        memory_bytes: 2 << 30,
+        lifetime_seconds: 86_400,
         icon: "/qemu-web-desktop/static/icon-desktop.svg".into(),
         ..Machine::default()
     }

@@ -11,6 +11,7 @@ use crate::bus::Machine;
 use crate::config::{self, Catalogue, MachineEntry};
 use crate::images::{self, Kept, Purpose};
 use crate::model::{Problem, Word};
+use crate::policy::{self, Allowed};
 use crate::records::Store;
 use crate::show;
 use serde::Serialize;
@@ -141,15 +142,16 @@ pub(in crate::ctl) fn settings(root: &Path) -> Result<config::Settings, Problem>
 }
 
 fn from_files(root: &Path) -> Result<Vec<Machine>, Problem> {
-    let folder = folder(root, &settings(root)?);
-    Ok(catalogue(root).machines.iter().map(|entry| from_file(&folder, entry)).collect())
+    let settings = settings(root)?;
+    Ok(catalogue(root).machines.iter().map(|entry| from_file(root, &settings, entry)).collect())
 }
 
-fn from_file(folder: &Path, entry: &MachineEntry) -> Machine {
-    let place = images::locate(folder, &entry.name);
+fn from_file(root: &Path, settings: &config::Settings, entry: &MachineEntry) -> Machine {
+    let place = images::locate(&folder(root, settings), &entry.name);
+    let usual = Allowed::anybody(settings).usual(&settings.session);
     Machine {
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),
         problem: entry.faults.first().map(ToString::to_string).or(place.err().map(|p| p.message)).unwrap_or_default(),
-        ..Machine::from(entry)
+        ..Machine::of(entry, policy::usual_of(entry, usual))
     }
 }

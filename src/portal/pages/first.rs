@@ -1,11 +1,11 @@
 //! The first page: what there is to start, and the form to start it.
 
-use super::machines::{Item, Usual, items, many};
+use super::machines::{Item, items, many};
 use super::person::sign_in_first;
 use super::sessions::Card;
 use super::values::Values;
 use super::{Frame, page};
-use crate::bus::{Asker, Machine, Offer};
+use crate::bus::{Asker, Offer};
 use crate::portal::ask::Ask;
 use crate::portal::form::Form;
 use crate::portal::http::Reply;
@@ -112,15 +112,13 @@ pub(super) fn form_with(
     let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
     let (offer, machines, sessions) = ask.app.launcher.ask(|l| l.front(asker.clone()))?;
     let reason = reason(&offer, complaint);
-    let session = &ask.settings.session;
-    let machines = items(machines, &chosen_machine(ask, &choices), session);
-    let chosen = machines.iter().find(|item| item.chosen);
-    let usual = chosen.map_or_else(|| Usual::of(&Machine::default(), session), |item| item.usual);
+    let machines = items(machines, &chosen_machine(ask, &choices));
+    let chosen = machines.iter().find(|item| item.chosen).map(|item| &item.machine);
     let template = FirstPage {
         frame: Frame::of(ask, "first"),
         csrf: ask.csrf(),
         sessions: sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect(),
-        values: Values::of(ask.settings, &offer, &choices, usual),
+        values: Values::of(ask.settings, &offer, &choices, chosen),
         many: many(&machines),
         machines,
         closed: !offer.reason.is_empty(),

@@ -1,7 +1,6 @@
 //! The machines on the page: what each is, what it needs, and whether it can be started now.
 
 use crate::bus::Machine;
-use crate::config::Session;
 use crate::show;
 
 /// A list longer than this can be searched.
@@ -15,32 +14,6 @@ pub(super) struct Item {
     /// Of its image; empty: there is none.
     pub(super) size: String,
     pub(super) chosen: bool,
-    pub(super) usual: Usual,
-}
-
-/// What a session of the machine gets where nothing else is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usual {
-    pub(super) cpus: u32,
-    /// In bytes.
-    pub(super) memory: u64,
-    /// In seconds; zero: no end.
-    pub(super) lifetime: u64,
-}
-
-impl Usual {
-    /// What the launcher would give, but for limits of the one who asks.
-    pub(super) fn of(machine: &Machine, session: &Session) -> Self {
-        let or = |own: u64, all: u64| if own == 0 { all } else { own };
-        let within = |amount: u64, least: u64, most: u64| amount.max(least).min(or(most, u64::MAX));
-        let Machine { cpus, cpus_min, cpus_max, memory_bytes, memory_min, memory_max, .. } = machine;
-        let cpus = within(or((*cpus).into(), session.cpus.into()), (*cpus_min).into(), (*cpus_max).into());
-        Self {
-            cpus: cpus as u32,
-            memory: within(or(*memory_bytes, session.memory.0), *memory_min, *memory_max),
-            lifetime: or(machine.lifetime_seconds, session.lifetime.0),
-        }
-    }
 }
 
 impl Item {
@@ -57,14 +30,14 @@ impl Item {
 
     /// `usual`, for the script that makes the choices follow the machine.
     pub(super) fn usual_texts(&self) -> String {
-        let Usual { cpus, memory, lifetime } = self.usual;
-        format!("{cpus}|{}|{}", show::bytes(memory), show::lifetime(lifetime))
+        let Machine { cpus, memory_bytes, lifetime_seconds, .. } = &self.machine;
+        format!("{cpus}|{}|{}", show::bytes(*memory_bytes), show::lifetime(*lifetime_seconds))
     }
 }
 
 /// The cards, those last that cannot be started at all. Chosen is the machine `wanted`, or else the first
 /// that can be started.
-pub(super) fn items(mut machines: Vec<Machine>, wanted: &str, session: &Session) -> Vec<Item> {
+pub(super) fn items(mut machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
     machines.sort_by_key(|m| !m.problem.is_empty());
     let usable = |m: &Machine| m.problem.is_empty() && m.unfit.is_empty();
     let chosen =
@@ -73,7 +46,6 @@ pub(super) fn items(mut machines: Vec<Machine>, wanted: &str, session: &Session)
         facts: facts(&machine),
         size: size(&machine),
         chosen: Some(at) == chosen,
-        usual: Usual::of(&machine, session),
         machine,
     };
     machines.into_iter().enumerate().map(item).collect()
@@ -112,14 +84,9 @@ fn range(least: u64, most: u64, show: impl Fn(u64) -> String) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
 
     fn machine(name: &str, problem: &str, unfit: &str) -> Machine {
         Machine { name: name.into(), problem: problem.into(), unfit: unfit.into(), ..Machine::default() }
-    }
-
-    fn shown(machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
-        items(machines, wanted, &Settings::default().session)
     }
 
     #[test]
@@ -131,15 +98,15 @@ mod tests {
                 machine("c", "", ""),
                 machine("d", "", ""),
             ];
-            shown(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name).unwrap()
+            items(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name).unwrap()
         };
         assert_eq!([chosen("d"), chosen("a"), chosen("b"), chosen("")], ["d", "c", "c", "c"]);
-        assert!(shown(vec![machine("a", "", "It needs 8 GiB.")], "a").iter().all(|item| !item.chosen));
+        assert!(items(vec![machine("a", "", "It needs 8 GiB.")], "a").iter().all(|item| !item.chosen));
     }
 
     #[test]
     fn what_cannot_be_started_at_all_comes_last() {
-        let all = shown(vec![machine("a", "No.", ""), machine("c", "", "Full."), machine("b", "", "")], "");
+        let all = items(vec![machine("a", "No.", ""), machine("c", "", "Full."), machine("b", "", "")], "");
         assert_eq!(all.iter().map(|i| i.machine.name.as_str()).collect::<Vec<_>>(), ["c", "b", "a"]);
         assert_eq!(all.iter().map(Item::why_not).collect::<Vec<_>>(), ["Full.", "", "No."]);
     }
@@ -153,16 +120,5 @@ mod tests {
         let arm = Machine { cpus_max: 1, memory_max: 1 << 30, architecture: "aarch64".into(), ..Machine::default() };
         assert_eq!(told(arm), "up to 1 CPU, up to 1 GiB of memory, an emulated 64-bit ARM processor");
         assert_eq!(told(Machine { cpus_min: 1, cpus_max: 1, ..Machine::default() }), "1 CPU");
-    }
-
-    #[test]
-    fn what_is_usual_is_within_the_machines_bounds() {
-        let session = Settings::default().session;
-        let usual = |machine| Usual::of(&machine, &session);
-        let plain = Usual { cpus: session.cpus, memory: session.memory.0, lifetime: session.lifetime.0 };
-        assert_eq!(usual(Machine::default()), plain);
-        let bounds = Machine { cpus_min: 3, memory_max: 1 << 20, lifetime_seconds: 60, ..Machine::default() };
-        assert_eq!(usual(bounds), Usual { cpus: 3, memory: 1 << 20, lifetime: 60 });
-        assert_eq!(usual(Machine { cpus: 5, cpus_max: 8, memory_bytes: 7 << 30, ..Machine::default() }).cpus, 5);
     }
 }

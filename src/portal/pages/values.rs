@@ -2,8 +2,7 @@
 //! accepted now. The launcher decides again when one comes back.
 
 use super::first::Choices;
-use super::machines::Usual;
-use crate::bus::Offer;
+use crate::bus::{Machine, Offer};
 use crate::config::Settings;
 use crate::model::{Bytes, Lifetime};
 use crate::show;
@@ -28,27 +27,32 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// What can be chosen, `usual` being what the machine gets that is chosen at first.
-    pub(super) fn of(settings: &Settings, offer: &Offer, choices: &Choices, usual: Usual) -> Self {
+    /// What can be chosen, while that machine is chosen at first, if one is.
+    pub(super) fn of(settings: &Settings, offer: &Offer, choices: &Choices, machine: Option<&Machine>) -> Self {
         let page = &settings.page;
         let (most_memory, longest) = (Bytes(offer.memory_bytes), Lifetime(offer.lifetime_seconds));
         let cpus = fitting(&page.cpus, offer.cpus, |n| *n);
         let memory = fitting(&page.memory, most_memory, |b| b.0);
         let lifetime = fitting(&page.lifetime, longest, endless);
-        let usual_lifetime = endless(&Lifetime(usual.lifetime)) <= endless(&longest);
+        let fits = |usual: &dyn Fn(&Machine) -> bool| machine.is_none_or(usual);
         Self {
-            cpus: values(&cpus, (|n| n.to_string(), |n| n.into()), choices.cpus.parse().ok(), usual.cpus <= offer.cpus),
+            cpus: values(
+                &cpus,
+                (|n| n.to_string(), |n| n.into()),
+                choices.cpus.parse().ok(),
+                fits(&|m| m.cpus <= offer.cpus),
+            ),
             memory: values(
                 &memory,
                 (|b| show::bytes(b.0), |b| b.0),
                 choices.memory.parse().ok(),
-                usual.memory <= offer.memory_bytes,
+                fits(&|m| m.memory_bytes <= offer.memory_bytes),
             ),
             lifetime: values(
                 &lifetime,
                 (|t| show::lifetime(t.0), |t| t.0),
                 choices.lifetime.parse().ok(),
-                usual_lifetime,
+                fits(&|m| endless(&Lifetime(m.lifetime_seconds)) <= endless(&longest)),
             ),
             most: (offer.cpus, offer.memory_bytes),
         }
@@ -87,7 +91,9 @@ fn values<N: Copy + Ord + ToString>(
 mod tests {
     use super::*;
 
-    const SMALL: Usual = Usual { cpus: 1, memory: 1 << 30, lifetime: 60 };
+    fn machine(cpus: u32) -> Machine {
+        Machine { cpus, memory_bytes: 1 << 30, lifetime_seconds: 60, ..Machine::default() }
+    }
 
     fn chosen(values: &[Value]) -> &str {
         &values.iter().find(|v| v.chosen).unwrap().value
@@ -110,7 +116,7 @@ mod tests {
     fn offered(cpus: u32, memory: u64, lifetime: u64) -> [String; 3] {
         let offer =
             Offer { sessions: 1, cpus, memory_bytes: memory << 20, lifetime_seconds: lifetime, ..Offer::default() };
-        let all = Values::of(&Settings::default(), &offer, &Choices::default(), SMALL);
+        let all = Values::of(&Settings::default(), &offer, &Choices::default(), Some(&machine(1)));
         [all.cpus, all.memory, all.lifetime]
             .map(|all| all.iter().map(|v| v.value.as_str()).collect::<Vec<_>>().join(" ").trim_start().to_owned())
     }
@@ -127,7 +133,6 @@ mod tests {
         let settings =
             Settings { page: crate::config::Page { cpus: vec![8], ..Settings::default().page }, ..Settings::default() };
         let offer = Offer { cpus: 5, ..Offer::default() };
-        let large = Usual { cpus: 6, ..SMALL };
-        assert_eq!(chosen(&Values::of(&settings, &offer, &Choices::default(), large).cpus), "5");
+        assert_eq!(chosen(&Values::of(&settings, &offer, &Choices::default(), Some(&machine(6))).cpus), "5");
     }
 }

@@ -76,6 +76,7 @@ fn each_machine_says_what_it_needs_and_why_it_does_not_fit_now() {
         let mut world = bench.world.lock().unwrap();
         world.machines[0].unfit = "It needs 8 GiB of memory. The server has 3 GiB free.".into();
         world.machines[0].memory_min = 8 << 30;
+        world.machines[1].cpus = 2;
         world.machines[1].cpus_min = 2;
         world.machines[1].cpus_max = 4;
     }
