@@ -227,7 +227,9 @@ fn signing_in_rotates_the_cookie_and_signing_out_ends_it() {
 #[test]
 fn signing_in_leads_back_to_the_page_that_was_asked_for() {
     let bench = Bench::new();
-    for page in ["/", "/sessions", "/sessions/abcdefghjk", "/sessions/abcdefghjk/screen", "/monitor"] {
+    let pages =
+        ["/", "/sessions", "/sessions/abcdefghjk", "/sessions/abcdefghjk/screen", "/monitor", "/monitor?still=1"];
+    for page in pages {
         let mut browser = Browser::new(&bench);
         let asked = text(&browser.get(if page == "/" { "/sessions" } else { page }));
         assert!(page == "/" || asked.contains(&format!("name=\"back\" value=\"{page}\"")), "{asked}");

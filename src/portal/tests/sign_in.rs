@@ -2,6 +2,7 @@
 
 use super::{Browser, Method, header, text, value};
 use crate::auth::{COMMAND_SOCKET, NETWORK_SOCKET, PAM_SOCKET};
+use crate::bus::Session;
 use crate::portal::testing::{Bench, Helper, a_session};
 
 const CONFIG: &str = "etc/qemu-web-desktop/config.toml";
@@ -53,6 +54,25 @@ fn a_right_password_signs_in_and_leads_to_the_form() {
     assert!(page.contains("Start a session") && !page.contains("name=\"name\"") && page.contains("alice"));
     let question = helper.asked.lock().unwrap()[0].clone();
     assert_eq!(question, serde_json::json!({"method": "imap", "user": "alice", "password": "right"}));
+}
+
+#[test]
+fn starting_again_after_the_sign_in_has_ended_leads_to_the_same_form() {
+    let (bench, _helper) = with_imap();
+    bench.world.lock().unwrap().sessions.push(Session { state: "ended".into(), ..a_session("abcdefghjk", "alice") });
+    let mut alice = from(&bench, "192.0.2.7");
+    try_to_sign_in(&mut alice, "alice", "right");
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    let (_, again) = page.split_once("href=\"/qemu-web-desktop/?").expect("it can be started again");
+    let again = format!("/?{}", again.split_once('"').unwrap().0.replace("&amp;", "&"));
+
+    let mut later = from(&bench, "192.0.2.7");
+    let asked = text(&later.get(&again));
+    assert!(asked.contains(&format!("name=\"back\" value=\"{}\"", again.replace('&', "&#38;"))), "{asked}");
+    let csrf = later.csrf(&again);
+    let form = [("csrf", &csrf[..]), ("back", &again), ("name", "alice"), ("password", "right")];
+    let reply = later.post("/sign-in", &form);
+    assert_eq!(header(&reply, "Location"), Some(format!("/qemu-web-desktop{again}").as_str()));
 }
 
 #[test]
