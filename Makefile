@@ -22,7 +22,6 @@ endif
 endif
 
 out = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
-programs = $(patsubst src/bin/%.rs,%,$(wildcard src/bin/qwd-*.rs))
 pkglibexec = $(libexecdir)/qemu-web-desktop
 pkgdata = $(datadir)/qemu-web-desktop
 completions = $(datadir)/bash-completion/completions
@@ -31,13 +30,17 @@ manpages = $(wildcard man/*.[1-8])
 
 all:
 	$(CARGO) build --locked --profile $(PROFILE)
-	@# The completion comes out of the program itself.
+	@# All programs but one are links to one file; the completion comes out of the program itself.
+	for p in $$($(out)/qwd --list); do ln -sf qwd $(out)/$$p || exit 1; done
 	$(out)/qwdctl completion bash >$(out)/qwdctl.bash
 
 install:
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(pkglibexec) $(DESTDIR)$(unitdir) $(DESTDIR)$(pkgdata)/static
-	install $(out)/qwdctl $(DESTDIR)$(bindir)/
-	for p in $(programs); do install $(out)/$$p $(DESTDIR)$(pkglibexec)/ || exit 1; done
+	install $(out)/qwd $(out)/qwd-auth-pam $(DESTDIR)$(pkglibexec)/
+	for p in $$($(out)/qwd --list); do ln -sf qwd $(DESTDIR)$(pkglibexec)/$$p || exit 1; done
+	@# Where people look for it.
+	rm $(DESTDIR)$(pkglibexec)/qwdctl
+	ln -srf $(DESTDIR)$(pkglibexec)/qwd $(DESTDIR)$(bindir)/qwdctl
 	install -m 644 $(units) $(DESTDIR)$(unitdir)/
 	install -d $(DESTDIR)$(datadir)/dbus-1/system.d $(DESTDIR)$(datadir)/dbus-1/system-services $(DESTDIR)$(datadir)/dbus-1/interfaces
 	install -m 644 units/dbus/*.conf $(DESTDIR)$(datadir)/dbus-1/system.d/

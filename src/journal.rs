@@ -5,6 +5,7 @@
 
 use log::Level;
 use std::fmt::Display;
+use std::path::Path;
 
 /// Stable message ids, part of the contract.
 pub mod id {
@@ -31,14 +32,21 @@ pub mod id {
 /// Sends the log to the journal; where there is none (a developer's terminal), to standard error.
 /// Called once at a program's start.
 pub fn init() {
-    let journal =
-        systemd_journal_logger::JournalLog::new().and_then(|log| log.install().map_err(std::io::Error::other));
+    let journal = systemd_journal_logger::JournalLog::new()
+        .map(|log| log.with_syslog_identifier(called()))
+        .and_then(|log| log.install().map_err(std::io::Error::other));
     if journal.is_err() {
         static STDERR: Stderr = Stderr;
         // A logger that is installed already is as good.
         let _ = log::set_logger(&STDERR);
     }
     log::set_max_level(log::LevelFilter::Info);
+}
+
+/// The name this program was called by: its file has several.
+fn called() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 struct Stderr;

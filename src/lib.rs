@@ -1,6 +1,6 @@
 //! qemu-web-desktop: virtual machine desktops in the browser, each session a systemd unit.
 //!
-//! One library, several thin programs (`src/bin`). ARCHITECTURE.md has the map and the layers.
+//! One library, and several programs in one file (`src/bin/qwd.rs`). ARCHITECTURE.md has the map and the layers.
 
 // Layer 0: words.
 pub mod model;

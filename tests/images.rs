@@ -3,6 +3,7 @@
 use qwd::images::{Facts, Format, read_report};
 use qwd::model::{Problem, Word};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,8 +37,14 @@ impl Drop for Folder {
     }
 }
 
+fn inspector() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qwd"));
+    command.arg0("qwd-inspect");
+    command
+}
+
 fn inspect(file: &str) -> Result<Facts, Problem> {
-    let done = Command::new(env!("CARGO_BIN_EXE_qwd-inspect")).arg(file).output().unwrap();
+    let done = inspector().arg(file).output().unwrap();
     assert!(done.status.success(), "{file}: {}", String::from_utf8_lossy(&done.stderr));
     read_report(std::str::from_utf8(&done.stdout).unwrap())
 }
@@ -114,6 +121,6 @@ fn a_colon_in_the_name_is_no_protocol() {
     }
     let folder = Folder::new("colon");
     folder.qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "disk.raw", "./nbd:x.qcow2"]);
-    let done = Command::new(env!("CARGO_BIN_EXE_qwd-inspect")).current_dir(&folder.0).arg("nbd:x.qcow2").output();
+    let done = inspector().current_dir(&folder.0).arg("nbd:x.qcow2").output();
     assert!(read_report(std::str::from_utf8(&done.unwrap().stdout).unwrap()).is_ok());
 }

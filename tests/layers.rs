@@ -124,6 +124,14 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
+fn programs_are_names_of_one_file() {
+    let mut files: Vec<_> = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin"));
+    files.sort();
+    let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["qwd-auth-pam.rs", "qwd.rs"], "another program is a line in qwd.rs");
+}
+
+#[test]
 fn nothing_imports_in_a_circle() {
     let graph = graph();
     let mut left: Vec<&str> = LAYERS.iter().flat_map(|l| l.iter().copied()).collect();

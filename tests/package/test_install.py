@@ -1,5 +1,7 @@
 """'make install' and 'make uninstall', into a folder."""
 
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,6 +32,19 @@ def test_what_is_installed_can_be_removed_but_for_the_configuration(built, tmp_p
             "etc/pam.d/qemu-web-desktop", "etc/qemu-web-desktop/config.toml"} <= there
     make("uninstall", f"DESTDIR={tmp_path}")
     assert files(tmp_path) == {"etc/qemu-web-desktop/config.toml", "etc/qemu-web-desktop/machines.conf"}
+
+
+def test_every_program_that_a_unit_starts_is_installed(built, tmp_path):
+    make("install", f"DESTDIR={tmp_path}")
+    for unit in (TREE / "units").glob("*.service"):
+        program = re.search(r"^ExecStart=!?(/\S+)", unit.read_text(), re.M)[1]
+        assert program.startswith("/usr/libexec/qemu-web-desktop/qwd-")
+        assert os.access(tmp_path / program[1:], os.X_OK), program
+    # One file, which knows its programs by name.
+    said = subprocess.run([tmp_path / "usr/bin/qwdctl", "--version"], text=True, capture_output=True)
+    assert said.stdout.startswith("qwdctl "), said.stderr
+    said = subprocess.run([tmp_path / "usr/libexec/qemu-web-desktop/qwd"], text=True, capture_output=True)
+    assert said.returncode == 2 and "--list" in said.stderr
 
 
 def test_a_second_installation_leaves_settings_alone(built, tmp_path):

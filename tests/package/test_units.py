@@ -101,13 +101,6 @@ def test_pam_lets_people_in_and_no_system_account():
         assert guard and guard.start() < text.index(f"\n@include common-{kind}\n")
 
 
-def test_every_program_that_a_unit_starts_is_built():
-    for unit in SERVICES:
-        program = dict(lines(unit, "Service"))["ExecStart"].split()[0].removeprefix("!")
-        assert program.startswith("/usr/libexec/qemu-web-desktop/")
-        assert (TREE / "src/bin" / f"{Path(program).name}.rs").exists(), program
-
-
 # The bus
 
 def methods_in_source():

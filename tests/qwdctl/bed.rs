@@ -4,7 +4,7 @@ use qwd::bus::{Asker, INTERFACE, Machine, NAME, NewSession, NewShare, PATH, Sess
 use qwd::model::{Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,24 +63,17 @@ impl Outcome {
 pub(crate) fn qwdctl() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let built = Path::new(env!("CARGO_BIN_EXE_qwdctl"));
-        let open = |path: &Path| path.metadata().is_ok_and(|meta| meta.permissions().mode() & 1 == 1);
-        if built.ancestors().all(open) {
-            return built.to_owned();
+        let folder = std::env::temp_dir().join("qwdctl-under-test");
+        fs::create_dir_all(&folder).unwrap();
+        let new = folder.join(std::process::id().to_string());
+        let put = |name: &str| fs::rename(&new, folder.join(name)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_qwd"), &new).unwrap();
+        put("qwd");
+        for name in ["qwdctl", "qwd-inspect", "qwd-unpack", "qwd-convert"] {
+            symlink("qwd", &new).unwrap();
+            put(name);
         }
-        let copies = std::env::temp_dir().join("qwdctl-under-test");
-        fs::create_dir_all(&copies).unwrap();
-        for program in [
-            env!("CARGO_BIN_EXE_qwdctl"),
-            env!("CARGO_BIN_EXE_qwd-inspect"),
-            env!("CARGO_BIN_EXE_qwd-unpack"),
-            env!("CARGO_BIN_EXE_qwd-convert"),
-        ] {
-            let name = Path::new(program).file_name().unwrap();
-            let new = copies.join(format!("{}-{}", std::process::id(), name.to_str().unwrap()));
-            fs::copy(program, &new).and_then(|_| fs::rename(&new, copies.join(name))).unwrap();
-        }
-        copies.join("qwdctl")
+        folder.join("qwdctl")
     })
 }
 

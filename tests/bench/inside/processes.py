@@ -25,7 +25,9 @@ def groups():
 
 def group_of(exe, words):
     if exe.startswith(OURS):
-        return exe.removeprefix(OURS)
+        # One file under several names.
+        name = os.path.basename(words[0]).decode()
+        return name if name.startswith("qwd-") else None
     if b"/usr/bin/websockify" in words:
         return "websockify"
     if exe.endswith("/dash") and any(b"qemu-tcg" in word for word in words):
