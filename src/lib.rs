@@ -30,6 +30,7 @@ pub mod site;
 pub mod systemd;
 pub mod whole;
 // Layer 4: the programs.
+pub mod build;
 pub mod check;
 pub mod ctl;
 pub mod display;

@@ -230,6 +230,9 @@ fn units_of_the_timer_and_the_helpers() {
     check("unit-unpack.txt", &lines(&unit::unpacking(256 << 30, 40 << 30)));
     let to = Path::new("/var/lib/qemu-web-desktop/machines/.a.img.work/disk");
     check("unit-convert.txt", &lines(&unit::conversion(to, 40 << 30, &["--grow=1048576".to_owned()])));
+    let parts = Path::new("/var/lib/qemu-web-desktop/machines/.a.img.work/parts");
+    let recipe = ["--suite=trixie", "--desktop=xfce", "--size=10G", "--user=user", "--package=gimp"].map(str::to_owned);
+    check("unit-build.txt", &lines(&unit::build(parts, &recipe)));
     check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64", "pc")));
 }
 

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 5] = [
         "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "picture", "random",
         "records", "site", "systemd", "whole",
     ],
-    &["check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
+    &["build", "check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
 ];
 
 /// Uses within a layer, and the two upwards that carry names and plain data only: a setting's file is
@@ -35,6 +35,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("whole", "random"),
     ("images", "whole"),
     ("records", "whole"),
+    ("ctl", "build"),
     ("ctl", "check"),
 ];
 

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 type Main = fn() -> ExitCode;
 
-const PROGRAMS: [(&str, Main); 14] = [
+const PROGRAMS: [(&str, Main); 15] = [
     ("qwd-auth-command", qwd::check::command::main),
     ("qwd-auth-network", qwd::check::network::main),
+    ("qwd-build", qwd::build::main),
     ("qwd-convert", qwd::images::convert_main),
     ("qwd-display", qwd::display::main),
     ("qwd-inspect", qwd::images::main),

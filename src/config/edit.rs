@@ -12,9 +12,43 @@ pub fn with_section(text: &str, name: &MachineName, description: &str) -> String
         _ if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    // A value is one line.
-    let description = description.split(char::is_control).collect::<Vec<_>>().join(" ");
-    format!("{text}{gap}[{name}]\ndescription={}\n", description.trim())
+    format!("{text}{gap}[{name}]\ndescription={}\n", one_line(description))
+}
+
+/// A value is one line.
+pub fn one_line(text: &str) -> String {
+    text.split(char::is_control).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// The text with these keys in the section of that name, which it must have: what stands there is replaced where
+/// it stands, and what does not is put at the section's end. A key without a value is taken out.
+pub fn with_keys(text: &str, name: &MachineName, keys: &[(&str, Option<String>)]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let Some(head) = lines.iter().position(|line| heads(line, name)) else { return text.to_owned() };
+    let after = lines[head + 1..].iter().position(|line| line.trim_start().starts_with('['));
+    let mut end = after.map_or(lines.len(), |length| head + 1 + length);
+    // Comments and blanks before the next section are that one's.
+    let is_key = |line: &String| !line.trim().is_empty() && !line.trim().starts_with([';', '#']);
+    while end > head + 1 && !is_key(&lines[end - 1]) {
+        end -= 1;
+    }
+    let says = |line: &String, key: &str| line.split_once('=').is_some_and(|(said, _)| said.trim() == key);
+    for (key, value) in keys {
+        let place = lines[head + 1..end].iter().position(|line| says(line, key)).map(|at| head + 1 + at);
+        match (place, value) {
+            (Some(place), Some(value)) => lines[place] = format!("{key}={value}"),
+            (Some(place), None) => {
+                lines.remove(place);
+                end -= 1;
+            }
+            (None, Some(value)) => {
+                lines.insert(end, format!("{key}={value}"));
+                end += 1;
+            }
+            (None, None) => {}
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The text without the sections of that name. Comments before the next section are that one's.
@@ -69,6 +103,22 @@ mod tests {
         assert_eq!(with_section(&text, &name("c d.img"), "Another"), text);
         assert_eq!(Catalogue::parse(&text).machines.len(), 3);
         assert_eq!(with_section("", &name("c"), "C"), "[c]\ndescription=C\n");
+    }
+
+    #[test]
+    fn keys_are_replaced_where_they_stand_or_put_at_the_end_of_their_section() {
+        let set = |keys: &[(&str, Option<&str>)]| {
+            let keys: Vec<_> = keys.iter().map(|(key, value)| (*key, value.map(str::to_owned))).collect();
+            with_keys(TEXT, &name("a"), &keys)
+        };
+        let rest = "\n; about b\n[b]\ndescription=B\n";
+        assert_eq!(
+            set(&[("url", Some("y")), ("cpus", Some("2"))]),
+            format!("; all\n[a]\ndescription=A\n; still a\nurl=y\ncpus=2\n{rest}")
+        );
+        assert_eq!(set(&[("url", None), ("cpus", None)]), format!("; all\n[a]\ndescription=A\n; still a\n{rest}"));
+        assert_eq!(with_keys(TEXT, &name("b"), &[("x", Some("1".into()))]), format!("{TEXT}\nx=1\n"));
+        assert_eq!(with_keys(TEXT, &name("c"), &[("x", Some("1".into()))]), TEXT);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! fit together is decided in `qemu`, where the emulator is known.
 
 use super::ConfigError;
+use super::build::{self, Build};
 use super::hardware::{Architecture, Guest, Hardware};
 use super::icon::Icon;
 use super::nearest::nearest;
@@ -37,6 +38,8 @@ pub struct MachineEntry {
     pub hardware: Hardware,
     /// What its sessions reach.
     pub network: MachineNetwork,
+    /// What it is built of, if `qwdctl build` makes it.
+    pub build: Build,
     /// Line of the section, counted from 1.
     pub line: usize,
     /// What is wrong with it: then it is not offered.
@@ -58,7 +61,7 @@ pub struct Amounts<T> {
 
 type Setter = fn(&mut MachineEntry, &str) -> Result<(), String>;
 
-pub(super) const KEYS: [(&str, Setter); 27] = [
+pub(super) const KEYS: [(&str, Setter); 32] = [
     ("url", |m, v| keep(&mut m.url, v)),
     ("description", |m, v| keep(&mut m.description, v)),
     ("sha256", |m, v| put(&mut m.sha256, sha256(v))),
@@ -86,6 +89,11 @@ pub(super) const KEYS: [(&str, Setter); 27] = [
     ("network_card", |m, v| put(&mut m.hardware.card, word(v))),
     ("clock", |m, v| put(&mut m.hardware.clock, word(v))),
     ("balloon", |m, v| put(&mut m.hardware.balloon, yes_or_no(v))),
+    ("build_suite", |m, v| put(&mut m.build.suite, amount(v))),
+    ("build_desktop", |m, v| put(&mut m.build.desktop, word(v))),
+    ("build_packages", |m, v| build::packages(v).map(|all| m.build.packages = all)),
+    ("build_size", |m, v| put(&mut m.build.size, build::build_size(v))),
+    ("build_user", |m, v| put(&mut m.build.user, amount(v))),
 ];
 
 impl MachineEntry {
@@ -102,6 +110,7 @@ impl MachineEntry {
             lifetime: None,
             hardware: Hardware::default(),
             network: MachineNetwork::default(),
+            build: Build::default(),
             line,
             faults: Vec::new(),
             seen: Vec::new(),

@@ -4,6 +4,7 @@
 //!    with the line it stands on. 2. The *merged* raw settings: later files win, key by key.
 //! 3. Validated [`Settings`]. `machines.conf` is the catalogue and is read apart.
 
+mod build;
 mod edit;
 mod file;
 mod hardware;
@@ -21,7 +22,8 @@ mod settings;
 mod sign_in;
 mod watched;
 
-pub use edit::{with_section, without_section};
+pub use build::{Build, Desktop, build_size};
+pub use edit::{one_line, with_keys, with_section, without_section};
 pub use file::{Loaded, Origin, load};
 pub use hardware::{
     Architecture, Card, Clock, DiskBus, Firmware, Guest, Hardware as MachineHardware, NetworkMode, Video, Word,

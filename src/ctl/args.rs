@@ -1,6 +1,6 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
-use super::args_images::{Create, Growth, Import, growth};
+use super::args_images::{Build, Create, Growth, Import, growth};
 use crate::bus::NewShare;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
@@ -39,6 +39,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         what: Option<Machines>,
     },
+    /// Make a machine with a Debian on it, of packages of the Debian archive, or make it anew.
+    Build(Build),
     /// Make a machine of an image of any kind, or of a disk of this server.
     Import(Import),
     /// Start the installation of a new machine, which is finished on its screen.
@@ -285,6 +287,13 @@ mod tests {
             "qwdctl stop abc --all",
             "qwdctl stop --all --kill",
             "qwdctl stop --kill",
+            "qwdctl build",
+            "qwdctl build a.qcow2 --suite ../x",
+            "qwdctl build a.qcow2 --packages vim-",
+            "qwdctl build a.qcow2 --packages a;b",
+            "qwdctl build a.qcow2 --desktop beos",
+            "qwdctl build a.qcow2 --size 1G",
+            "qwdctl build a.qcow2 --user root",
             "qwdctl create a.qcow2 --size 10G",
             "qwdctl create a.qcow2 --size 0 --iso x.iso",
             "qwdctl import a.vdi",
@@ -321,6 +330,9 @@ mod tests {
             "qwdctl stop abc --kill",
             "qwdctl start a.qcow2 --master --owner alice",
             "qwdctl create a.qcow2 --size 10G --iso x.iso --description A --owner alice --memory 2G",
+            "qwdctl build a.qcow2",
+            "qwdctl build a.qcow2 --refresh --json",
+            "qwdctl build a.qcow2 --suite trixie --desktop none --packages g++,gimp --packages vim --size 20G --user lab --description A",
             "qwdctl monitor",
             "qwdctl monitor --once --json",
             "qwdctl monitor --html x.html --interval 60",

@@ -1,8 +1,9 @@
 //! The command line of what makes and changes images.
 
 use super::args::How;
+use crate::config::{Desktop, build_size};
 use crate::images::VIRTUAL_SIZE_MAX;
-use crate::model::Bytes;
+use crate::model::{AccountName, Bytes, PackageName, Suite};
 use clap::Args as Group;
 use std::path::PathBuf;
 
@@ -21,6 +22,33 @@ pub(super) struct Create {
     pub(super) description: Option<String>,
     #[command(flatten)]
     pub(super) how: How,
+}
+
+#[derive(Group)]
+pub(super) struct Build {
+    /// The machine's name, such as desktop.qcow2.
+    pub(super) name: String,
+    /// The release of Debian, such as trixie; else the one that this server has.
+    #[arg(long)]
+    pub(super) suite: Option<Suite>,
+    /// What is on its screen: xfce, or none for a text console.
+    #[arg(long, value_name = "xfce|none")]
+    pub(super) desktop: Option<Desktop>,
+    /// What is installed besides, with commas between the names.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(super) packages: Vec<PackageName>,
+    /// Size of its disk; 10G if it is not given.
+    #[arg(long, value_parser = build_size)]
+    pub(super) size: Option<Bytes>,
+    /// Who is signed in on it; "user" if it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<AccountName>,
+    /// What people read about the machine.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+    /// Build it anew and put it in the place of the image that is there; what is not said is as it was.
+    #[arg(long)]
+    pub(super) refresh: bool,
 }
 
 #[derive(Group)]

@@ -52,6 +52,7 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Machines { what: None } => machines::machines(args)?,
         Command::Machines { what: Some(Machines::Check(wanted)) } => return machines::check(args, wanted),
         Command::Monitor(wanted) => monitor::monitor(args, wanted)?,
+        Command::Build(wanted) => keep::build(args, wanted)?,
         Command::Import(wanted) => keep::import(args, wanted)?,
         Command::Resize { name, size } => keep::resize(args, name, *size)?,
         Command::Create(wanted) => keep::create(args, wanted)?,

@@ -92,7 +92,7 @@ pub fn read_report(text: &str) -> Result<Facts, Problem> {
 }
 
 /// The one line that a helper of ours printed; `what` begins the sentence if that was something else.
-pub(super) fn report_line<'a>(text: &'a str, what: &str) -> Result<&'a str, Problem> {
+pub(crate) fn report_line<'a>(text: &'a str, what: &str) -> Result<&'a str, Problem> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     if line.is_empty() {
         return Err(Problem::failed(format!("{what} ended without a result.")));
@@ -104,7 +104,7 @@ pub(super) fn report_line<'a>(text: &'a str, what: &str) -> Result<&'a str, Prob
 }
 
 /// The text on one line, without what would move a terminal's cursor, and not too long.
-pub(super) fn printable(text: &str, longest: usize) -> String {
+pub(crate) fn printable(text: &str, longest: usize) -> String {
     let mut line: String =
         text.chars().take(longest).map(|c| if c.is_control() || is_direction(c) { ' ' } else { c }).collect();
     if text.chars().nth(longest).is_some() {

@@ -21,6 +21,7 @@ mod work;
 
 pub use convert::{Converted, Step, main as convert_main, read_step};
 pub use facts::{Facts, Format, REPORT_MAX, VIRTUAL_SIZE_MAX, read_report};
+pub(crate) use facts::{printable, report_line};
 pub use hold::{Hold, busy, held};
 pub use home::Home;
 pub use inspect::{inspect, main};

@@ -46,6 +46,16 @@ impl Work {
         &self.folder
     }
 
+    /// A folder in it, for what is made on the way to the image.
+    pub fn workshop(&self) -> Result<PathBuf, Problem> {
+        let path = self.folder.join("parts");
+        let made = DirBuilder::new().create(&path);
+        // Whatever the umask says: apt fetches as a user of its own. Nobody gets there from outside.
+        let made = made.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)));
+        made.map_err(|e| disk::problem("make the folder", &path, &e))?;
+        Ok(path)
+    }
+
     /// An empty file that anybody may write to who gets at it.
     pub fn create(&self) -> Result<File, Problem> {
         let path = self.disk();

@@ -5,6 +5,7 @@
 
 mod address;
 mod amounts;
+mod debian;
 mod id;
 mod names;
 mod network;
@@ -13,6 +14,7 @@ mod session;
 
 pub use address::MailAddress;
 pub use amounts::{Bytes, Lifetime};
+pub use debian::{AccountName, PackageName, Suite};
 pub use id::{Secret, SessionId};
 pub use names::{MachineName, UserName};
 pub use network::{BridgeName, IpNetwork};

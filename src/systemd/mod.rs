@@ -7,14 +7,14 @@ mod proxy;
 
 use crate::model::{Problem, Word};
 use crate::unit::Properties;
-use proxy::{ManagerProxy, UnitRow};
+use proxy::{JobRemovedIterator, ManagerProxy, UnitRow};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use zbus::blocking::Connection;
-use zbus::zvariant::Value;
+use zbus::zvariant::{OwnedObjectPath, Value};
 
 /// No line of a program of ours is longer, in bytes.
 const LINE_MAX: u64 = 4096;
@@ -60,13 +60,7 @@ impl Systemd {
         let job = self.manager.start_transient_unit(unit, "fail", &all, &[]).map_err(|e| refused(unit, &e))?;
         // Our copies of descriptors must be closed, or a reader would wait for their end for ever.
         drop(all);
-        for signal in removed.by_ref() {
-            let args = signal.args().map_err(|e| unreachable(&e))?;
-            if args.job().as_str() == job.as_str() {
-                return Ok(if args.result() == &"done" { Job::Done } else { Job::Not(args.result().to_string()) });
-            }
-        }
-        Err(Problem::new(Word::Unavailable, "The system bus was lost while a unit was being started."))
+        waited(&mut removed, &job)
     }
 
     /// Runs a transient unit to its end and returns what it printed, of which no more than `most` bytes
@@ -124,6 +118,17 @@ impl Systemd {
         }
     }
 
+    /// Kills a unit, and waits until nothing of it runs. A unit that is gone already is fine.
+    pub fn end(&self, unit: &str) -> Result<(), Problem> {
+        let mut removed = self.manager.receive_job_removed().map_err(|e| unreachable(&e))?;
+        self.kill(unit)?;
+        match self.manager.stop_unit(unit, "replace") {
+            Ok(job) => waited(&mut removed, &job).map(drop),
+            Err(e) if is_no_such_unit(&e) => Ok(()),
+            Err(e) => Err(refused(unit, &e)),
+        }
+    }
+
     /// Sends SIGKILL to a unit's processes. A unit that is gone already is fine.
     pub fn kill(&self, unit: &str) -> Result<(), Problem> {
         const SIGKILL: i32 = 9;
@@ -146,6 +151,17 @@ impl Systemd {
     pub fn control_group(&self) -> Result<String, Problem> {
         self.manager.control_group().map_err(|e| unreachable(&e))
     }
+}
+
+/// How that job went.
+fn waited(removed: &mut JobRemovedIterator, job: &OwnedObjectPath) -> Result<Job, Problem> {
+    for signal in removed {
+        let args = signal.args().map_err(|e| unreachable(&e))?;
+        if args.job().as_str() == job.as_str() {
+            return Ok(if args.result() == &"done" { Job::Done } else { Job::Not(args.result().to_string()) });
+        }
+    }
+    Err(Problem::new(Word::Unavailable, "The system bus was lost while a unit's job was waited for."))
 }
 
 /// Reads lines until one has an answer, or there are no more.

@@ -4,6 +4,7 @@
 //! reaches it. Every value here is built from root-owned configuration and typed amounts; no text
 //! of a request reaches a property but the owner's and the machine's names in the log fields.
 
+mod build;
 mod examine;
 mod names;
 mod sandbox;
@@ -11,6 +12,7 @@ mod session;
 mod tap;
 mod timer;
 
+pub use build::build;
 pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
     ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, ending_units, expiry_timer, session_group,

@@ -69,7 +69,7 @@ pub(crate) fn qwdctl() -> &'static Path {
         let put = |name: &str| fs::rename(&new, folder.join(name)).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_qwd"), &new).unwrap();
         put("qwd");
-        for name in ["qwdctl", "qwd-inspect", "qwd-unpack", "qwd-convert"] {
+        for name in ["qwdctl", "qwd-inspect", "qwd-unpack", "qwd-convert", "qwd-build"] {
             symlink("qwd", &new).unwrap();
             put(name);
         }

@@ -1,6 +1,7 @@
 //! The real `qwdctl` against a launcher of our own making on a private bus.
 
 mod bed;
+mod build;
 mod check;
 mod download;
 mod keep;

@@ -1,4 +1,4 @@
-//! The making and keeping of images: `create`, `import`, `resize`, `compact`, `remove`, `start --master`.
+//! The making and keeping of images: `build`, `create`, `import`, `resize`, `compact`, `remove`, `start --master`.
 //!
 //! ```text
 //!  hold the image ─ no session on it? ─ make the new one beside it, in a sandbox ─ examine it ─ rename
@@ -7,6 +7,7 @@
 //! Until the last step the old image is in force, whatever happens; what is left by a run that was ended is
 //! removed by the next one or by the sweep.
 
+mod build;
 mod change;
 mod clearing;
 mod convert;
@@ -16,6 +17,7 @@ mod register;
 mod remove;
 mod session;
 
+pub(super) use build::build;
 pub(super) use change::{compact, resize};
 pub(super) use import::import;
 pub(super) use left::{adopt, discard};
@@ -40,7 +42,7 @@ use std::path::{Path, PathBuf};
 #[derive(Serialize)]
 struct Outcome<'a> {
     name: &'a MachineName,
-    /// `imported`, `resized`, `compacted`, `unchanged`, `removed`, `adopted` or `discarded`.
+    /// `built`, `imported`, `resized`, `compacted`, `unchanged`, `removed`, `adopted` or `discarded`.
     result: &'static str,
     /// Size of the image in force, in bytes.
     image_bytes: u64,
@@ -52,6 +54,13 @@ struct Outcome<'a> {
 struct Keeper<'a> {
     args: &'a Args,
     folder: PathBuf,
+}
+
+/// A folder in which a new image is going to be made.
+struct Begun {
+    work: Work,
+    clearing: clearing::Clearing,
+    bar: ProgressBar,
 }
 
 /// A new image that is not in force yet.
@@ -113,16 +122,15 @@ impl<'a> Keeper<'a> {
         made.map_err(|e| Problem::failed(format!("{} cannot be made: {e}.", self.folder.display())))
     }
 
-    /// Makes the new image from an open one, examines it, and leaves it in the folder.
-    fn make(&self, held: &Held, source: File, what: &[String]) -> Result<Made, Problem> {
+    fn begin(&self, held: &Held) -> Result<Begun, Problem> {
         let work = Work::begin(&held.home, &held.holds)?;
         let clearing = clearing::clear_on_end(work.folder());
-        let bar = bar(held.home.name());
-        let converted = convert::convert(source, &work, what, &bar)?;
-        let bytes = work.settle()?;
-        Unprivileged(&bar).examine(&work.disk())?;
-        bar.finish_and_clear();
-        Ok(Made { work, converted, bytes, clearing })
+        Ok(Begun { work, clearing, bar: bar(held.home.name()) })
+    }
+
+    /// Makes the new image from an open one.
+    fn make(&self, held: &Held, source: File, what: &[String]) -> Result<Made, Problem> {
+        self.begin(held)?.image(source, what)
     }
 
     /// Says how it went, and has the launcher look at it before the first session does.
@@ -157,6 +165,18 @@ impl<'a> Keeper<'a> {
                  Take it out, or say 'qwdctl remove {word}' to begin anew."
             ));
         }
+    }
+}
+
+impl Begun {
+    /// Makes the new image from an open one, examines it, and leaves it in the folder.
+    fn image(self, source: File, what: &[String]) -> Result<Made, Problem> {
+        let Self { work, clearing, bar } = self;
+        let converted = convert::convert(source, &work, what, &bar)?;
+        let bytes = work.settle()?;
+        Unprivileged(&bar).examine(&work.disk())?;
+        bar.finish_and_clear();
+        Ok(Made { work, converted, bytes, clearing })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sections of `machines.conf` that come and go with their images. The file is replaced in one step.
 
-use crate::config::{CONFIG_DIR, with_section, without_section};
+use crate::config::{CONFIG_DIR, one_line, with_keys, with_section, without_section};
 use crate::model::{MachineName, Problem, Word};
 use crate::whole;
 use rustix::fs::{FlockOperation, flock};
@@ -11,6 +11,20 @@ use std::path::Path;
 /// Gives the machine a section if it has none.
 pub(super) fn register(root: &Path, name: &MachineName, description: &str) -> Result<(), Problem> {
     edit(root, |text| with_section(text, name, description))
+}
+
+/// The same with these keys in the section; its description changes if there is one.
+pub(super) fn register_with(
+    root: &Path,
+    name: &MachineName,
+    description: Option<&str>,
+    keys: &[(&str, Option<String>)],
+) -> Result<(), Problem> {
+    edit(root, |text| {
+        let text = with_section(text, name, description.unwrap_or_default());
+        let said = description.map(|description| ("description", Some(one_line(description))));
+        with_keys(&text, name, &said.into_iter().chain(keys.iter().cloned()).collect::<Vec<_>>())
+    })
 }
 
 /// Takes the machine's section out.

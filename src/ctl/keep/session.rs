@@ -44,7 +44,7 @@ impl Drop for Prepared {
     }
 }
 
-fn only_root(what: &str) -> Result<(), Problem> {
+pub(super) fn only_root(what: &str) -> Result<(), Problem> {
     if is_root() { Ok(()) } else { Err(Problem::new(Word::NotAllowed, format!("Only root can {what}."))) }
 }
 
