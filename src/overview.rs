@@ -116,7 +116,7 @@ pub struct Server {
 impl From<&Status> for Server {
     fn from(status: &Status) -> Self {
         Self {
-            load: Gauge::new(format!("{:.0} %", status.load * 100.0), String::new(), status.load, 1.0),
+            load: Gauge::new(show::load(status.load, status.host_cpus), String::new(), status.load, 1.0),
             memory: Gauge::bytes(status.memory_total.saturating_sub(status.memory_available), status.memory_total),
             cpus: Gauge::count(status.cpus_given, status.cpus_max),
             places: Gauge::count(status.sessions, status.sessions_max),

@@ -23,6 +23,12 @@ pub fn lifetime(seconds: u64) -> String {
     format!("{number} {unit}{}", if number == "1" { "" } else { "s" })
 }
 
+/// The load of a host of so many CPUs as uptime(1) has it, `8.9 (2 CPUs)`, of one where 1 is all CPUs busy.
+pub fn load(ratio: f64, cpus: u32) -> String {
+    let noun = if cpus == 1 { "CPU" } else { "CPUs" };
+    format!("{:.1} ({cpus} {noun})", ratio * f64::from(cpus))
+}
+
 /// `3 d 2 h`, `2 h 5 min`, `7 min`, `40 s`: the two largest units.
 pub fn span(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -87,6 +93,11 @@ pub fn second(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_is_as_uptime_has_it() {
+        assert_eq!((load(4.44, 2).as_str(), load(0.25, 1).as_str()), ("8.9 (2 CPUs)", "0.2 (1 CPU)"));
+    }
 
     #[test]
     fn amounts_read_well() {

@@ -120,7 +120,7 @@ fn figures(s: &Status) -> Vec<(&'static str, String)> {
         ("Version", s.version.clone()),
         ("Sessions", format!("{} of {}", s.sessions, s.sessions_max)),
         ("CPUs", format!("{}, {} given to sessions", s.host_cpus, s.cpus_given)),
-        ("Load", format!("{:.0} %", s.load * 100.0)),
+        ("Load", show::load(s.load, s.host_cpus)),
         ("Memory", memory),
         ("Acceleration", s.accel.clone()),
         ("Network", s.network.clone()),

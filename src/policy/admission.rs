@@ -226,7 +226,7 @@ impl<'a> Situation<'a> {
 
     fn load(&self) -> Result<(), Problem> {
         if self.host.load > self.limits.service_max_load {
-            return Err(sentence::busy(self.host.load, self.limits.service_max_load));
+            return Err(sentence::busy(self.host.load, self.host.cpus, self.limits.service_max_load));
         }
         Ok(())
     }

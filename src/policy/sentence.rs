@@ -2,6 +2,7 @@
 
 use super::allowed::Bound;
 use crate::model::{Bytes, Problem, Word};
+use crate::show;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
@@ -110,11 +111,11 @@ pub(super) fn all_places(most: u32) -> Problem {
     ))
 }
 
-pub(super) fn busy(load: f64, most: f64) -> Problem {
+pub(super) fn busy(load: f64, cpus: u32, most: f64) -> Problem {
     limit(format!(
-        "The server is too busy just now: its load is {:.0} %, and nothing new starts above {:.0} % (limits.service_max_load). Try again in a minute.",
-        load * 100.0,
-        most * 100.0
+        "The server is too busy just now: its load is {}, and nothing new starts above {:.1} (limits.service_max_load is {most} for each CPU). Try again in a minute.",
+        show::load(load, cpus),
+        most * f64::from(cpus)
     ))
 }
 

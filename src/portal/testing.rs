@@ -227,7 +227,7 @@ impl Fake {
             viewers: 2,
         };
         let usages = world.sessions.iter().map(usage).collect();
-        Ok((Status { sessions_max: 10, accel: "kvm".into(), load: 0.25, ..Status::default() }, usages))
+        Ok((Status { sessions_max: 10, accel: "kvm".into(), host_cpus: 2, load: 0.25, ..Status::default() }, usages))
     }
 
     fn picture(&self, asker: Asker, id: &str) -> Result<zbus::zvariant::OwnedFd, Problem> {

@@ -12,7 +12,7 @@ fn without_a_terminal_a_table_is_printed_once_and_has_rates() {
     let id = bed.good("start ok.iso --cpus 2 --json").json()["id"].as_str().unwrap().to_owned();
     for line in ["monitor", "monitor --once"] {
         let table = bed.good(line).out;
-        assert!(table.starts_with("Load 25 %   Memory 4 GiB of 8 GiB   "), "{table}");
+        assert!(table.starts_with("Load 0.5 (2 CPUs)   Memory 4 GiB of 8 GiB   "), "{table}");
         let row = table.lines().last().unwrap();
         assert!(row.starts_with(&id) && row.contains("  0.50/2  200 MiB/1 GiB  1        no end"), "{table}");
         assert!(table.contains("\nKVM does not work here.\n") && !table.contains('\u{1b}'), "{table}");
@@ -52,7 +52,9 @@ fn the_page_in_a_file_has_the_same_figures() {
     let file = bed.root.0.join("page.html");
     bed.good(&format!("monitor --once --html {}", file.display()));
     let html = fs::read_to_string(file).unwrap();
-    for words in ["ok.iso", "0.50 of 2", "200 MiB of 1 GiB", "25 %", "4 GiB of 8 GiB", "KVM does not work here."] {
+    for words in
+        ["ok.iso", "0.50 of 2", "200 MiB of 1 GiB", "0.5 (2 CPUs)", "4 GiB of 8 GiB", "KVM does not work here."]
+    {
         assert!(html.contains(words), "{words}: {html}");
     }
 }

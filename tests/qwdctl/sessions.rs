@@ -136,7 +136,9 @@ fn status_says_loudly_what_is_wrong() {
     for sentence in ["config.d/x.toml:2: 'limits.service_max_lod' is not a setting", "last good configuration", "KVM"] {
         assert!(shown.err.contains(sentence), "{sentence}: {}", shown.err);
     }
-    assert!(shown.out.contains("Sessions") && shown.out.contains("0 of 10"), "{}", shown.out);
+    for figure in ["Sessions", "0 of 10", "0.5 (2 CPUs)"] {
+        assert!(shown.out.contains(figure), "{}", shown.out);
+    }
     let status = bed.good("status --json").json();
     assert_eq!((&status["version"], &status["sessions_max"]), (&json!("1.2.3"), &json!(10)));
     assert!(status["units"].is_object() && status["config_problems"].as_array().unwrap().len() == 1);

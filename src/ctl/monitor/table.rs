@@ -117,7 +117,8 @@ mod tests {
         let mut at = |at| {
             let usages =
                 owners.iter().enumerate().map(|(n, owner)| a_usage(&format!("session{n:03}"), owner, at, at / 2));
-            let status = Status { sessions_max: 10, load: 0.25, accel: "kvm".into(), ..Status::default() };
+            let status =
+                Status { sessions_max: 10, host_cpus: 2, load: 0.25, accel: "kvm".into(), ..Status::default() };
             Overview::new(&mut readings, (status, usages.collect()))
         };
         at(1_000_000);
@@ -133,7 +134,11 @@ mod tests {
         let text = listing(&overview(&["alice"]), 1_060 + 7_440, Some(80));
         let last = text.lines().last().unwrap();
         assert_eq!(last, "session000  alice  slax.iso  2 h 5 min  0.50/2  200 MiB/1 GiB  1        no end");
-        assert!(text.starts_with("Load 25 %   Memory 0 B   CPUs given out 0 of 0   Places taken 0 of 10   KVM\n\nID"));
+        assert!(
+            text.starts_with(
+                "Load 0.5 (2 CPUs)   Memory 0 B   CPUs given out 0 of 0   Places taken 0 of 10\nKVM\n\nID"
+            )
+        );
     }
 
     #[test]
@@ -157,7 +162,7 @@ mod tests {
             let shown = |line: &String| line.replace(BOLD, "").replace(PLAIN, "").chars().count();
             assert!(frame.iter().all(|line| shown(line) <= columns), "{columns}x{rows}: {frame:?}");
         }
-        assert_eq!(frame(&seen, 1_060, 80, 24).last().unwrap(), "… 11 more");
+        assert_eq!(frame(&seen, 1_060, 80, 24).last().unwrap(), "… 12 more");
         assert!(!frame(&seen, 1_060, 80, 60).last().unwrap().contains("more"));
     }
 

@@ -21,7 +21,7 @@ fn an_administrator_sees_what_everybody_uses() {
     let mut boss = Browser::by_password(&bench, "boss");
     assert!(text(&boss.get("/")).contains("href=\"/qemu-web-desktop/monitor\""));
     let page = text(&boss.get("/monitor"));
-    for words in ["alice", "bob", "200 MiB of 1 GiB", "25 %", "KVM", "1 min old", "… of 1", "Stop all…"] {
+    for words in ["alice", "bob", "200 MiB of 1 GiB", "0.5 (2 CPUs)", "KVM", "1 min old", "… of 1", "Stop all…"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(page.contains("sessions/abcdefghjk/stop") && page.contains("sessions/bbbbbbbbbb/kill"));
