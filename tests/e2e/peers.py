@@ -29,13 +29,9 @@ cert expired ca 0; cert mail ca 30; cert old ca 30; cert stranger strange 30
 chmod 600 *.key
 """
 
-DOVECOT = """\
-protocols = imap
-listen = {listen}
-base_dir = /run/{name}
-state_dir = /var/lib/dovecot/{name}
-instance_name = {name}
-log_path = /dev/stderr
+# What dovecot 2.3 of Debian 12 and 2.4 of Debian 13 want in different words.
+DOVECOT_PEOPLE = {
+    12: """\
 passdb {{
   driver = passwd-file
   args = scheme=plain username_format=%u {folder}/passwd
@@ -44,8 +40,44 @@ userdb {{
   driver = static
   args = uid=mail gid=mail home={folder}/mail/%u
 }}
-first_valid_uid = 1
 mail_location = maildir:~/Maildir
+""",
+    13: """\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+passdb passwd-file {{
+  default_password_scheme = plain
+  auth_username_format = %{{user}}
+  passwd_file_path = {folder}/passwd
+}}
+userdb static {{
+  fields {{
+    uid = mail
+    gid = mail
+    home = {folder}/mail/%{{user}}
+  }}
+}}
+mail_driver = maildir
+mail_path = ~/Maildir
+""",
+}
+DOVECOT_CERTIFICATE = {
+    12: "ssl_cert = <{folder}/{cert}.pem\nssl_key = <{folder}/server.key\n",
+    13: "ssl_server_cert_file = {folder}/{cert}.pem\nssl_server_key_file = {folder}/server.key\n",
+}
+DOVECOT_OLD = {
+    12: "import_environment = OPENSSL_CONF\n",
+    13: "import_environment {\n  OPENSSL_CONF = %{env:OPENSSL_CONF}\n}\n",
+}
+
+DOVECOT = """\
+protocols = imap
+listen = {listen}
+base_dir = /run/{name}
+state_dir = /var/lib/dovecot/{name}
+instance_name = {name}
+log_path = /dev/stderr
+first_valid_uid = 1
 # Whoever failed from an address is kept waiting there, and all come from ours.
 auth_failure_delay = 0
 service anvil {{
@@ -64,25 +96,12 @@ service imap-login {{
 }}
 """
 
-DOVECOT_TLS = """\
-ssl = yes
-ssl_cert = <{folder}/{cert}.pem
-ssl_key = <{folder}/server.key
-"""
-
 # Postfix asks dovecot about passwords.
 DOVECOT_AUTH = """\
 service auth {{
   unix_listener {folder}/auth {{
     mode = 0666
   }}
-}}
-"""
-
-DOVECOT_LOCAL = """\
-local {address} {{
-  ssl_cert = <{folder}/{cert}.pem
-  ssl_key = <{folder}/server.key
 }}
 """
 
@@ -146,6 +165,12 @@ SLAPD_TLS = """\
 TLSCertificateFile {folder}/{cert}.pem
 TLSCertificateKeyFile {folder}/server.key
 """
+
+# Debian 12 builds it with GnuTLS.
+SLAPD_OLD = {
+    12: "TLSCipherSuite NORMAL:-VERS-ALL:+VERS-TLS1.0:%COMPAT\n",
+    13: "TLSCipherSuite ALL:@SECLEVEL=0\nTLSProtocolMin 3.1\n",
+}
 
 SLAPD_DATA = """\
 database mdb
@@ -211,8 +236,9 @@ memberUid: alice
 """
 
 
-def dovecot(name, listen, *more):
-    return DOVECOT.format(name=name, listen=listen, folder=FOLDER) + "".join(more)
+def dovecot(debian, name, listen, *more):
+    text = DOVECOT_PEOPLE[debian] + DOVECOT
+    return text.format(name=name, listen=listen, folder=FOLDER) + "".join(more)
 
 
 def slapd(name, cert=None, data=""):
@@ -220,25 +246,26 @@ def slapd(name, cert=None, data=""):
     return SLAPD.format(name=name) + tls + data.format(folder=FOLDER)
 
 
-def files():
-    """Everything below the folder but the certificates."""
-    tls = {cert: DOVECOT_TLS.format(folder=FOLDER, cert=cert) for cert in ("mail", "old")}
-    local = "".join(DOVECOT_LOCAL.format(folder=FOLDER, cert=cert, address=address)
-                    for cert, address in (("stranger", "127.0.0.3"), ("expired", "127.0.0.4")))
-    old = tls["old"] + "ssl_min_protocol = TLSv1\nssl_cipher_list = ALL:@SECLEVEL=0\nimport_environment = OPENSSL_CONF\n"
+def files(debian):
+    """Everything below the folder but the certificates, for the servers of this Debian."""
+    def certificate(cert):
+        return DOVECOT_CERTIFICATE[debian].format(folder=FOLDER, cert=cert)
+
+    local = [f"local {address} {{\n{certificate(cert)}}}\n" for cert, address in (("stranger", "127.0.0.3"), ("expired", "127.0.0.4"))]
+    good = ["ssl = yes\n", certificate("mail"), *local, DOVECOT_AUTH.format(folder=FOLDER)]
+    old = ["ssl = yes\n", certificate("old"), "ssl_min_protocol = TLSv1\nssl_cipher_list = ALL:@SECLEVEL=0\n", DOVECOT_OLD[debian]]
     return {
         "passwd": "alice:s3cret\n",
         "openssl-old.cnf": OLD_OPENSSL,
-        "dovecot.conf": dovecot("peer-dovecot", "127.0.0.1, 127.0.0.3, 127.0.0.4", tls["mail"], local,
-                                DOVECOT_AUTH.format(folder=FOLDER)),
-        "dovecot-old.conf": dovecot("peer-dovecot-old", "127.0.0.5", old),
-        "dovecot-bare.conf": dovecot("peer-dovecot-bare", "127.0.0.6", "ssl = no\n"),
+        "dovecot.conf": dovecot(debian, "peer-dovecot", "127.0.0.1, 127.0.0.3, 127.0.0.4", *good),
+        "dovecot-old.conf": dovecot(debian, "peer-dovecot-old", "127.0.0.5", *old),
+        "dovecot-bare.conf": dovecot(debian, "peer-dovecot-bare", "127.0.0.6", "ssl = no\n"),
         "postfix/main.cf": POSTFIX_MAIN.format(folder=FOLDER),
         "postfix/master.cf": POSTFIX_MASTER.format(folder=FOLDER),
         "slapd.conf": slapd("peer-slapd", "mail", SLAPD_DATA),
         "slapd-stranger.conf": slapd("peer-slapd-stranger", "stranger"),
         "slapd-expired.conf": slapd("peer-slapd-expired", "expired"),
-        "slapd-old.conf": slapd("peer-slapd-old", "old") + "TLSCipherSuite NORMAL:-VERS-ALL:+VERS-TLS1.0:%COMPAT\n",
+        "slapd-old.conf": slapd("peer-slapd-old", "old") + SLAPD_OLD[debian],
         "slapd-bare.conf": slapd("peer-slapd-bare"),
         "people.ldif": PEOPLE,
     }
@@ -266,7 +293,7 @@ run peer-postfix --property=LimitNOFILE=1024 /usr/lib/postfix/sbin/master -c $PW
 run peer-slapd slapd -d 0 -f $PWD/slapd.conf -h "ldap://127.0.0.1 ldaps://127.0.0.1"
 run peer-slapd-stranger slapd -d 0 -f $PWD/slapd-stranger.conf -h ldaps://127.0.0.3
 run peer-slapd-expired slapd -d 0 -f $PWD/slapd-expired.conf -h ldaps://127.0.0.4
-run peer-slapd-old slapd -d 0 -f $PWD/slapd-old.conf -h ldaps://127.0.0.5
+run peer-slapd-old --setenv=OPENSSL_CONF=$PWD/openssl-old.cnf slapd -d 0 -f $PWD/slapd-old.conf -h ldaps://127.0.0.5
 run peer-slapd-bare slapd -d 0 -f $PWD/slapd-bare.conf -h ldap://127.0.0.6
 for at in 1/143 1/993 1/465 1/587 1/389 1/636 3/993 3/465 3/636 4/993 4/465 4/636 5/993 5/465 5/636 6/143 6/587 6/389; do
     until (exec 3<>/dev/tcp/127.0.0.$at) 2>/dev/null; do
@@ -287,7 +314,8 @@ rm -rf /srv/peers /var/lib/dovecot/peer-*
 
 def start(bed):
     """Makes certificates and people, starts the servers, and waits until each of them listens."""
-    texts = {**files(), "hosts": HOSTS, "certificates": CERTIFICATES}
+    debian = int(bed.run(". /etc/os-release && echo $VERSION_ID").stdout)
+    texts = {**files(debian), "hosts": HOSTS, "certificates": CERTIFICATES}
     script = "".join(f"cat >{FOLDER}/{name} <<'END OF FILE'\n{text}\nEND OF FILE\n" for name, text in texts.items())
     bed.run("bash", "-s", input=f"mkdir -p {FOLDER}/postfix\n{script}\n{START}")
 
