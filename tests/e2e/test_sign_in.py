@@ -3,6 +3,7 @@
 import json
 import re
 import textwrap
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -295,14 +296,19 @@ FORGED = ("-H", "X-Remote-User: root", "-H", "X-Remote-Groups: wheel", "-H", "Re
 
 @pytest.fixture
 def site(bed):
-    """A site's own part of Apache's configuration."""
-    def configure(text):
+    """A site's own part of Apache's configuration, and a module that it takes besides."""
+    # systemd would take so many restarts for a service that fails again and again.
+    restart = "systemctl reset-failed apache2 && systemctl restart apache2"
+    modules = []
+
+    def configure(text, module=""):
+        modules.append(module)
         bed.write(SITE, text)
-        bed.run("a2enmod -q auth_basic authn_file authz_user ssl && a2enconf -q qwd-people && "
-                "a2ensite -q default-ssl && systemctl restart apache2")
+        bed.run(f"a2enmod -q auth_basic authn_file authz_user ssl {module} && a2enconf -q qwd-people && "
+                f"a2ensite -q default-ssl && {restart}")
 
     yield configure
-    bed.run("a2disconf -q qwd-people; a2dissite -q default-ssl; systemctl restart apache2")
+    bed.run(f"a2disconf -q qwd-people; a2dissite -q default-ssl; [ -z '{modules[0]}' ] || a2dismod -q -f {modules[0]}; {restart}")
 
 
 def who(bed, *options, scheme="http"):
@@ -350,3 +356,60 @@ def test_apache_says_who_is_there_by_a_client_certificate(bed, configured, site)
     strange = bed.run("curl", "-sk", "--cert", "/etc/apache2/strange.pem", "--key", "/etc/apache2/strange.key",
                       "https://127.0.0.1/qemu-web-desktop/api/v1/sign-in", check=False)
     assert "remote_user" not in strange.stdout
+
+
+MANUAL = TREE / "man/qwd-portal.8"
+PROVIDER = "http://localhost:9000"
+
+
+def of_manual(heading):
+    """The lines for Apache that the manual page has below a heading."""
+    text = MANUAL.read_text().partition(heading)[2]
+    return text.partition(".RS\n")[2].partition(".RE\n")[0].replace("\\-", "-")
+
+
+def test_apache_asks_for_a_kerberos_ticket(bed, configured, site):
+    """As far as that goes without a realm: the manual page's lines are good ones, and nobody is let in."""
+    configured(REMOTE)
+    site(of_manual(".SS Kerberos"), "auth_gssapi")
+    status, told = curl(bed, "sessions", "-i", *FORGED, scheme="https")
+    assert status == 401 and "WWW-Authenticate: Negotiate" in told
+
+
+@pytest.fixture
+def provider(bed):
+    """A provider of OpenID Connect, and what Apache has to know to ask it."""
+    bed.write("/run/openid_provider.py", (TREE / "tests/e2e/openid_provider.py").read_text())
+    bed.run("umask 077; touch /etc/apache2/desktops.secrets")
+    bed.write("/etc/apache2/desktops.secrets", of_manual("is a file that root alone may read"))
+    bed.run("systemd-run", "-q", "--unit=openid", "python3", "/run/openid_provider.py", "9000", "desktops", "what the provider gave")
+    bed.wait(f"curl -s {PROVIDER}/keys")
+    yield
+    bed.run("systemctl stop openid; rm -f /run/openid* /etc/apache2/desktops.secrets", check=False)
+
+
+def test_apache_says_who_is_there_by_openid_connect(bed, configured, site, provider):
+    configured(REMOTE)
+    lines = of_manual(".SS OpenID Connect") + of_manual("Share links are for people without an account")
+    for real, here in [("https://login.example.org", PROVIDER), ("https://desktops.example.org", "http://localhost")]:
+        assert real in lines
+        lines = lines.replace(real, here)
+    site(lines, "auth_openidc")
+    forged = (*FORGED, "-H", "OIDC_CLAIM_preferred_username: root", "-H", "OIDC_CLAIM_groups: wheel")
+    jar = ("-b", "/run/openid-jar", "-c", "/run/openid-jar")
+    # Programs are refused; a browser is sent to the provider, and comes back to the page that it had asked for.
+    assert who(bed, *forged)[0] == 401
+    status, page = curl(bed, "sessions", *forged)
+    assert status == 302 and "root" not in page
+    status, page = curl(bed, "sessions", "-L", "-H", "X-Person: ada", *jar, *forged)
+    assert status == 200 and "<h1>My sessions</h1>" in page and ">ada</span>" in page
+    status, said = who(bed, *jar, *forged)
+    assert (status, said["name"], said["groups"], said["admin"]) == (200, "ada", ["staff", "wheel"], True)
+    assert curl(bed, "join")[0] == 200 and curl(bed, "api/v1/join", body={"secret": ""})[0] == 403
+    # Another cookie of the kind is nobody's.
+    assert who(bed, "-b", "mod_auth_openidc_session=x", *forged)[0] == 401
+    out = urlsplit(re.search(r'sign_out_url = "(.*)"', of_manual("To sign out there, too"))[1])
+    left = bed.run("curl", "-s", *jar, "-o", "/dev/null", "-w", "%{redirect_url}",
+                   f"http://localhost{out.path}?{out.query.replace('https%3A%2F%2Fdesktops.example.org', 'http%3A%2F%2Flocalhost')}")
+    assert left.stdout == "http://localhost/"
+    assert who(bed, *jar)[0] == 401
