@@ -23,26 +23,9 @@ trap 'exit 0' INT TERM HUP
 
 inside() { "$bed" run "$name" "$@"; }
 
-# Where the machine comes from; a file of this host is bound into the bed.
-binds=()
 case ${MACHINE:-menu} in
-    menu)
-        machine=menu.iso
-        url=file:///usr/lib/grub-rescue/grub-rescue-cdrom.iso
-        description="A small menu (GRUB), up in two seconds"
-        ;;
-    desktop)
-        say "making a machine with a desktop, unless there is one"
-        image=$(tests/bed/desktop-image | tail -1)
-        machine=desktop.qcow2
-        url=file:///srv/image/${image##*/}
-        binds=(--bind "${image%/*}:/srv/image:ro")
-        description="Debian with a desktop"
-        ;;
-    *)
-        say "MACHINE is 'menu' or 'desktop'" >&2
-        exit 2
-        ;;
+    menu | desktop) ;;
+    *) say "MACHINE is 'menu' or 'desktop'" >&2 && exit 2 ;;
 esac
 
 mkdir -p target
@@ -53,6 +36,24 @@ if [ -z "$deb" ]; then
     deb=$(tests/package/build-deb 2>target/demo-build.log | tail -1) ||
         { tail -20 target/demo-build.log >&2 && say "the package could not be built" >&2 && exit 1; }
 fi
+# Where the machine comes from; a file of this host is bound into the bed.
+binds=()
+case ${MACHINE:-menu} in
+    menu)
+        machine=menu.iso
+        url=file:///usr/lib/grub-rescue/grub-rescue-cdrom.iso
+        description="A small menu (GRUB), up in two seconds"
+        ;;
+    desktop)
+        say "having a machine with a desktop built, unless there is one"
+        image=$(QWD_DEB=$deb tests/bed/desktop-image | tail -1)
+        machine=desktop.qcow2
+        url=file:///srv/image/${image##*/}
+        binds=(--bind "${image%/*}:/srv/image:ro")
+        description="Debian with a desktop"
+        ;;
+esac
+
 say "booting a Debian to install it in"
 "$bed" up "$name" "${binds[@]}"
 "$bed" put "$name" "$deb" /root/

@@ -1,5 +1,6 @@
 """A real Debian desktop: seen in the browser, and asked before it is ended."""
 
+import os
 import subprocess
 import time
 
@@ -15,9 +16,10 @@ PATIENCE = 900
 
 
 @pytest.fixture(scope="module")
-def desktop(bed):
+def desktop(bed, deb):
     """The machine, its disks where a test can look into them, and time to shut down."""
-    made = subprocess.run([TREE / "tests/bed/desktop-image"], text=True, stdout=subprocess.PIPE, check=True).stdout
+    made = subprocess.run([TREE / "tests/bed/desktop-image"], text=True, stdout=subprocess.PIPE, check=True,
+                          env={**os.environ, "QWD_DEB": str(deb)}).stdout
     bed.put(made.split()[-1], "/srv/desktop.qcow2")
     machines = bed.run("cat", "/etc/qemu-web-desktop/machines.conf").stdout
     bed.write("/etc/qemu-web-desktop/machines.conf",
@@ -36,7 +38,7 @@ def desktop(bed):
 
 # What takes the shift key on the keyboard that QEMU has.
 SHIFTED = set('~!@#$%^&*()_+{}|:"<>?ABCDEFGHIJKLMNOPQRSTUVWXYZ')
-SHIFT, RETURN = 0xFFE1, 0xFF0D
+SHIFT, CONTROL, ALT, RETURN = 0xFFE1, 0xFFE3, 0xFFE9, 0xFF0D
 
 
 def type_line(screen, text):
@@ -49,6 +51,26 @@ def type_line(screen, text):
         # The answer shows that the machine's keyboard has had it: it holds few keys at a time.
         screen.picture()
     screen.key(RETURN)
+
+
+def terminal(screen):
+    """Whether one is there: an eighth of the screen, and more, is black."""
+    data = screen.picture()
+    black = sum(data[i:i + 3] == b"\0\0\0" for i in range(0, len(data), 4 * 97))
+    return black * 97 > screen.width * screen.height / 8
+
+
+def open_terminal(screen):
+    """By the desktop's own shortcut, once it listens to that."""
+    for key in (CONTROL, ALT):
+        screen.press(key, True)
+    screen.key(ord("t"))
+    for key in (ALT, CONTROL):
+        screen.press(key, False)
+    end = time.monotonic() + 60
+    while not terminal(screen) and time.monotonic() < end:
+        time.sleep(1)
+    return terminal(screen)
 
 
 def colours(screen):
@@ -79,12 +101,14 @@ def test_a_desktop_is_seen_and_asked_before_its_end(bed, browser, desktop):
     browser.call("POST", "/cookie", {"cookie": {"name": name, "value": value, "path": "/", "httpOnly": True}})
     browser.open(f"{bed.url}sessions/{session}/screen")
     browser.wait_state("connected")
-    # A terminal is open on it: what is typed there, the guest does. It writes a mark when it is shut down.
+    # What is typed into a terminal, the guest does. It writes a mark when it is shut down.
     unit = ("[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStop=/bin/sh -c \\\"printf down-%%%%s-marker now >/root/mark; sync\\\"\\n"
             "[Install]\\nWantedBy=multi-user.target")
     ready = "x=ready; echo $x-marker | sudo tee /root/ready; sync"
 
     def terminal_answers():
+        if not terminal(screen) and not open_terminal(screen):
+            return False
         screen.click(screen.width // 4, screen.height // 3)
         type_line(screen, ready)
         end = time.monotonic() + 30

@@ -2,15 +2,13 @@
 # Cached root directories, one per suite, flavour and content of the package lists.
 
 # Packages of a flavour: "base" is the lists base and SUITE; another flavour adds its own list,
-# but for two: the desktop is a machine of another kind, and minimal is less than base.
+# but for minimal, which is less than base.
 package_files() {
     local suite=$1 flavour=$2
-    case $flavour in
-        desktop | minimal)
-            echo "$HERE/packages/$flavour"
-            return
-            ;;
-    esac
+    if [ "$flavour" = minimal ]; then
+        echo "$HERE/packages/$flavour"
+        return
+    fi
     echo "$HERE/packages/base" "$HERE/packages/$suite"
     if [ "$flavour" != base ]; then
         [ -e "$HERE/packages/$flavour" ] || die "no package list packages/$flavour"
@@ -21,13 +19,7 @@ package_files() {
 # The programs that finish a root; the first of them for every root.
 customizers() {
     echo "$HERE/customize"
-    case $1 in vm | desktop) echo "$HERE/customize-$1" ;; esac
-}
-
-# Options for dpkg that a flavour has, if any.
-dpkg_options() {
-    local file=$HERE/packages/$1.dpkg
-    [ ! -e "$file" ] || echo "$file"
+    [ "$1" != vm ] || echo "$HERE/customize-vm"
 }
 
 # The key: whatever decides the content of a root.
@@ -35,7 +27,7 @@ root_key() {
     local files
     files=$(package_files "$@") || exit 1
     # shellcheck disable=SC2046,SC2086 # lists of files without blanks
-    { words $files | sort && cat $(customizers "$2") $(dpkg_options "$2"); } | sha256sum | cut -c1-12
+    { words $files | sort && cat $(customizers "$2"); } | sha256sum | cut -c1-12
 }
 
 root_dir() { echo "$CACHE/roots/$1-$2-$(root_key "$1" "$2")"; }
@@ -71,7 +63,6 @@ bootstrap() {
     for file in $(customizers "$flavour"); do
         options+=("--customize-hook='$file' \"\$1\" $suite $flavour")
     done
-    for file in $(dpkg_options "$flavour"); do options+=("--dpkgopt=$file"); done
     apt_options >"$dir.apt.conf" || return 1
     sources "$suite" >"$dir.list" || return 1
     nice mmdebstrap --variant=minbase --include="$packages" \
