@@ -6,7 +6,7 @@ use qwd::config::{Catalogue, Settings};
 use qwd::images::Format;
 use qwd::model::{Bytes, Lifetime};
 use qwd::policy;
-use qwd::qemu::{Accel, Disk, Hardware, Network, Plan, argv};
+use qwd::qemu::{Accel, Disk, Hardware, Network, Nvram, Plan, argv};
 use qwd::unit::{self, Properties, SessionPlan};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -37,6 +37,7 @@ fn iso_under_tcg() -> Plan {
         cpus: 1,
         memory: Bytes(1 << 30),
         disk: Disk::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
+        nvram: Nvram::default(),
         overlay: "/var/tmp/disk.qcow2".into(),
         network: Network::None,
     }
@@ -70,6 +71,7 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
         accel: plan.accel,
         hardware: plan.hardware.clone(),
         variables: plan.hardware.firmware_files().map(|_| Bytes(540_672)),
+        nvram: plan.nvram.clone(),
         disk: plan.disk.clone(),
         disk_size: Bytes(10 << 30),
         outside,
@@ -220,6 +222,29 @@ fn a_disk_that_is_kept_and_an_installation() {
     };
     unit(&master, "kept-master.txt");
     unit(&Plan { disk: cd, ..desktop_under_kvm() }, "kept-install.txt");
+}
+
+#[test]
+fn what_the_firmware_and_a_module_remember() {
+    let remembers = |folder: &str, tpm: &str, own| {
+        let file = |name: &str| Some(Path::new("/srv/machines").join(folder).join(name));
+        Plan { nvram: Nvram { variables: file("uefi-secure"), tpm: file(tpm), own }, ..windows() }
+    };
+    let told = |plan: &Plan| {
+        let unit = unit::session(&unit_of(plan, None));
+        let own: Properties = unit.into_iter().filter(|(key, _)| *key != "ExecStart").collect();
+        argv(plan).join("\n") + "\n" + &lines(&own)
+    };
+    let ordinary = told(&windows());
+    let mut text = String::new();
+    for plan in [remembers(".a.qcow2.17c.nvram", "tpm", false), remembers(".a.qcow2.work/nvram", "module", true)] {
+        let now = told(&plan);
+        now.lines().filter(|line| !ordinary.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
+        ordinary.lines().filter(|line| !now.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
+    }
+    check("kept-nvram.txt", &text);
+    let starts = |plan: &Plan| lines(&unit::session(&unit_of(plan, None))).contains("--variables=");
+    assert!(starts(&windows()) && !starts(&remembers(".a.qcow2.work/nvram", "module", true)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! machines/NAME                 a file, or a link to one
+//! machines/.NAME.STAMP.nvram/   what its firmware remembers (`nvram`)
 //! machines/.NAME.work/          what is being made; on the file system of what it will replace
 //! ```
 //!
@@ -9,9 +10,10 @@
 //! alone; a link of the administrator's stays, and the file that it leads to is replaced.
 
 use super::fetch::DOWNLOADS;
-use super::{Identity, Place, disk, locate, work};
+use super::{Identity, Place, disk, locate, nvram, work};
 use crate::model::{MachineName, Problem, Word};
-use std::fs::{self, File};
+use crate::whole;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -91,12 +93,13 @@ impl Home {
         ))
     }
 
-    /// Puts a file of the same file system in force, in one step. What a download had left is removed.
+    /// Puts a file of the same file system in force, in one step, with what its firmware remembers. What a download
+    /// had left is removed.
     pub fn put(&self, new: &Path) -> Result<(), Problem> {
         let failed = |e: std::io::Error| disk::problem("put in place", &self.target, &e);
-        fs::rename(new, &self.target).map_err(failed)?;
-        let folder = self.target.parent().unwrap_or(&self.machines);
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        nvram::put(new, &self.target)?;
+        fs::rename(new, &self.target).and_then(|()| whole::sync_folder(&self.target)).map_err(failed)?;
+        nvram::clear(&self.target)?;
         if self.fetched {
             self.drop_download();
         }
@@ -113,6 +116,9 @@ impl Home {
         }
         self.drop_download();
         work::clear(&self.work())?;
+        if !self.target.exists() {
+            nvram::clear(&self.target)?;
+        }
         Ok(self.present.as_ref().map(|place| place.path.clone()).filter(|path| path.exists()))
     }
 

@@ -5,13 +5,14 @@
 //! machines/.NAME.work/work.json   what it is for, and which session writes to it
 //! machines/.NAME.work/disk        the disk
 //! machines/.NAME.work/cd          a link to the CD that installs
+//! machines/.NAME.work/nvram/      what its firmware remembers (`nvram`)
 //! ```
 //!
 //! qwdctl prepares the folder, the launcher names the session in it, and what runs at the session's end puts
 //! the disk in force, or leaves it for the administrator to say what is to become of it. A folder that names
 //! no session is the rest of a run that was ended.
 
-use super::{Home, Identity, disk, work};
+use super::{Home, Identity, disk, nvram, work};
 use crate::model::{MachineName, Problem};
 use crate::whole;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,17 @@ impl Kept {
     /// The CD that installs, if there is one.
     pub fn cd(&self) -> Option<PathBuf> {
         fs::read_link(self.folder.join(CD)).ok()
+    }
+
+    /// The variables of a firmware of that kind, which begin as that file where there are none yet.
+    pub fn variables(&self, firmware: &str, template: &Path) -> Result<PathBuf, Problem> {
+        let made = nvram::variables(&self.folder, firmware, template);
+        made.map_err(|e| disk::problem("copy", template, &e))
+    }
+
+    /// The folder in which a trusted platform module keeps its state.
+    pub fn module(&self) -> Result<PathBuf, Problem> {
+        nvram::module(&self.folder).map_err(|e| disk::problem("write", &self.folder, &e))
     }
 
     /// The machine.

@@ -5,7 +5,7 @@
 //! whoever comes next: the next run, or the sweep. But what a session has written to is kept (`kept`).
 
 use super::kept::{Kept, Plan, is_somebodys};
-use super::{Hold, Home, disk};
+use super::{Hold, Home, disk, nvram};
 use crate::model::{MachineName, Problem, Word};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -66,6 +66,11 @@ impl Work {
             Ok(file)
         };
         make().map_err(|e| disk::problem("write", &path, &e))
+    }
+
+    /// Copies what the firmware of the image in that file remembers: it belongs to the new one as well.
+    pub fn take_nvram(&self, image: &Path) -> Result<(), Problem> {
+        nvram::take(image, &self.folder)
     }
 
     /// Refuses where a session could not write anything worth keeping.

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::model::{Bytes, Problem, SessionId, Word};
 use crate::qemu::{self, Plan};
 use crate::unit::SessionPlan;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The unit of a session; `outside` is where its disk is, if not in the unit's private folder.
 pub(super) fn plan(
@@ -26,6 +26,7 @@ pub(super) fn plan(
         cpus: order.wanted.cpus,
         memory: order.wanted.memory,
         disk: ready.disk.clone(),
+        nvram: ready.nvram.clone(),
         overlay: qemu::DISK_PATH.into(),
         network: runtime.card.kind(),
     });
@@ -45,6 +46,7 @@ pub(super) fn plan(
         accel: runtime.accel,
         hardware: ready.hardware.clone(),
         variables: variables(ready)?,
+        nvram: ready.nvram.clone(),
         disk: ready.disk.clone(),
         disk_size: ready.disk_size,
         outside,
@@ -59,9 +61,10 @@ pub(super) fn plan(
 /// The size of the variables that the firmware begins with.
 fn variables(ready: &Ready) -> Result<Option<Bytes>, Problem> {
     let Some(files) = ready.hardware.firmware_files() else { return Ok(None) };
-    let found = std::fs::metadata(files.variables).map(|meta| Some(Bytes(meta.len())));
+    let file = ready.nvram.variables.as_deref().unwrap_or(Path::new(files.variables));
+    let found = std::fs::metadata(file).map(|meta| Some(Bytes(meta.len())));
     found.map_err(|e| {
-        let text = format!("The firmware of '{}' ({}) cannot be used: {e}.", ready.entry.name, files.variables);
+        let text = format!("The firmware of '{}' ({}) cannot be used: {e}.", ready.entry.name, file.display());
         Problem::new(Word::MachineUnusable, text)
     })
 }

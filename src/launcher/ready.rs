@@ -3,11 +3,12 @@
 use super::caller::Person;
 use super::catalogue::{facts, hardware, reach, unknown, usable_place};
 use super::core::Core;
-use crate::config::{MachineEntry, Reach, Settings};
-use crate::images::{Kept, Place, Purpose, busy, held};
+use crate::config::{MachineEntry, Reach, Settings, Word as _};
+use crate::images::{Kept, Nvram, Place, Purpose, busy, held};
 use crate::model::{Bytes, MachineName, Problem, SessionId, Word};
 use crate::policy;
-use crate::qemu::{Disk, Hardware};
+use crate::qemu::{self, Disk, Hardware};
+use std::path::Path;
 
 /// A machine that may be started.
 pub(super) struct Ready {
@@ -17,6 +18,8 @@ pub(super) struct Ready {
     pub disk: Disk,
     /// Size of the session's disk.
     pub disk_size: Bytes,
+    /// What its firmware remembers.
+    pub nvram: qemu::Nvram,
     /// Where its image is, if the session stands on that.
     pub place: Option<Place>,
     /// The disk that the session writes to itself, and which is to be kept.
@@ -69,7 +72,22 @@ pub(super) fn resolve(
     } else {
         (Disk::Image { path, format: facts.format }, Bytes(facts.virtual_size))
     };
-    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, place: Some(place), kept: None })
+    let nvram = Nvram::find(&place.path).map(|kept| remembered(&hardware, &kept)).unwrap_or_default();
+    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, nvram, place: Some(place), kept: None })
+}
+
+/// What the session begins with of what is kept beside the image.
+fn remembered(hardware: &Hardware, kept: &Nvram) -> qemu::Nvram {
+    let variables = hardware.firmware_files().and_then(|_| kept.variables(hardware.firmware.word()));
+    qemu::Nvram { variables, tpm: kept.tpm().filter(|_| hardware.tpm), own: false }
+}
+
+/// What the session writes to, and what is kept.
+fn written(hardware: &Hardware, kept: &Kept) -> Result<qemu::Nvram, Problem> {
+    let begin = |files: qemu::FirmwareFiles| kept.variables(hardware.firmware.word(), Path::new(files.variables));
+    let variables = hardware.firmware_files().map(begin).transpose()?;
+    let tpm = hardware.tpm.then(|| kept.module()).transpose()?;
+    Ok(qemu::Nvram { variables, tpm, own: true })
 }
 
 /// The machine whose disk root's qwdctl has prepared for a session to write to. It holds the image meanwhile.
@@ -86,7 +104,8 @@ pub(super) fn prepared(core: &Core, settings: &Settings, name: &MachineName) -> 
     let hardware = hardware(settings, entry)?;
     let reach = reach(settings, entry)?;
     let disk_size = Bytes(kept.plan.disk_bytes);
-    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, place: None, kept: Some(kept) })
+    let nvram = written(&hardware, &kept)?;
+    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, nvram, place: None, kept: Some(kept) })
 }
 
 /// Refuses while the image is being made, changed or removed, under its own name or another's.

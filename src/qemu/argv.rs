@@ -55,6 +55,17 @@ impl Disk {
     }
 }
 
+/// What the firmware and a trusted platform module remember from before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nvram {
+    /// The firmware's variables; `None`: it begins with those of its package.
+    pub variables: Option<PathBuf>,
+    /// The module's state, or the folder of it if the session writes to it; `None`: it begins anew.
+    pub tpm: Option<PathBuf>,
+    /// The session writes to both, and they are kept. Else what it writes goes with it.
+    pub own: bool,
+}
+
 /// Everything the argument list depends on.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -72,6 +83,8 @@ pub struct Plan {
     pub memory: Bytes,
     /// What the disk stands on.
     pub disk: Disk,
+    /// What the firmware remembers.
+    pub nvram: Nvram,
     /// Where the overlay is, inside the unit.
     pub overlay: PathBuf,
     /// The kind of network.

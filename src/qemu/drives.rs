@@ -1,7 +1,7 @@
 //! The disk, the CD and the firmware of a guest: an explicit graph of block nodes, and what shows them.
 
 use super::argv::{Disk, Plan, push};
-use super::{IMAGE_PATH, VARIABLES_PATH};
+use super::{IMAGE_PATH, KEPT_VARIABLES_PATH, OWN_VARIABLES_PATH, VARIABLES_PATH};
 use crate::config::{Architecture, DiskBus, Firmware};
 use crate::images::Format;
 use serde_json::{Value, json};
@@ -14,15 +14,20 @@ fn read_only(path: &str) -> Value {
     json!({"driver": "file", "filename": path, "read-only": true, "auto-read-only": false})
 }
 
-/// The firmware's code, and its variables on a layer of the session's own.
+/// The firmware's code, and its variables: on a layer of the session's own, or those that are kept.
 pub(super) fn firmware(plan: &Plan, args: &mut Vec<String>) {
     let Some(files) = plan.hardware.firmware_files() else { return };
     let code = json!({"driver": "raw", "node-name": "code", "read-only": true, "file": read_only(files.code)});
-    let fresh = json!({"driver": "raw", "node-name": "fresh", "read-only": true, "file": read_only(files.variables)});
-    let variables = json!({"driver": "qcow2", "node-name": "variables", "backing": "fresh",
-        "file": {"driver": "file", "filename": VARIABLES_PATH}});
-    for value in [&code, &fresh, &variables] {
-        args.extend(node(value));
+    args.extend(node(&code));
+    if plan.nvram.own {
+        let file = json!({"driver": "file", "filename": OWN_VARIABLES_PATH});
+        args.extend(node(&json!({"driver": "raw", "node-name": "variables", "file": file})));
+    } else {
+        let before = plan.nvram.variables.as_ref().map_or(files.variables, |_| KEPT_VARIABLES_PATH);
+        let fresh = json!({"driver": "raw", "node-name": "fresh", "read-only": true, "file": read_only(before)});
+        let variables = json!({"driver": "qcow2", "node-name": "variables", "backing": "fresh",
+            "file": {"driver": "file", "filename": VARIABLES_PATH}});
+        args.extend(node(&fresh).into_iter().chain(node(&variables)));
     }
     if plan.hardware.firmware == Firmware::SecureUefi {
         // Only code in system management mode, which is the firmware's own, may change the variables.

@@ -8,7 +8,7 @@ mod argv;
 mod drives;
 mod hardware;
 
-pub use argv::{Accel, Disk, NETDEV, Network, Plan, argv, board};
+pub use argv::{Accel, Disk, NETDEV, Network, Nvram, Plan, argv, board};
 pub use hardware::{FirmwareFiles, Hardware, Need, SWTPM, host};
 
 /// The name of the monitor socket that the launcher uses, in the session's runtime directory.
@@ -18,8 +18,16 @@ pub const STOP_SOCKET: &str = "stop.sock";
 /// The overlay's place inside the session's unit.
 pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
 
-/// The firmware's variables, inside the session's unit.
+/// The session's layer on the firmware's variables, inside its unit.
 pub const VARIABLES_PATH: &str = "/var/tmp/variables.qcow2";
+/// What is below that layer, where it is kept beside the machine's image.
+pub const KEPT_VARIABLES_PATH: &str = "/run/variables";
+/// The variables of a session that writes to what is kept.
+pub const OWN_VARIABLES_PATH: &str = "/var/tmp/variables.fd";
+/// Where a trusted platform module keeps its state, inside the session's unit.
+pub const TPM_DIR: &str = "/var/tmp/tpm";
+/// The name under which systemd hands over the state that a module begins with.
+pub const TPM_CREDENTIAL: &str = "tpm";
 
 /// The machine's own file, inside the session's unit: where it lies on the host is nobody's business.
 pub const IMAGE_PATH: &str = "/run/image";

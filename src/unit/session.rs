@@ -3,7 +3,10 @@
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{LIBEXEC, Properties, SESSIONS_DIR, addresses, command, ending_units, everywhere, micros};
 use crate::model::{Bytes, IpNetwork, Lifetime, MachineName, SessionId, UserName};
-use crate::qemu::{Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, LAUNCHER_SOCKET, STOP_SOCKET, VARIABLES_PATH};
+use crate::qemu::{
+    Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, KEPT_VARIABLES_PATH, LAUNCHER_SOCKET, Nvram, OWN_VARIABLES_PATH,
+    STOP_SOCKET, TPM_CREDENTIAL, TPM_DIR, VARIABLES_PATH,
+};
 use std::path::PathBuf;
 use zbus::zvariant::Value;
 
@@ -35,6 +38,8 @@ pub struct SessionPlan {
     pub hardware: Hardware,
     /// Size of the firmware's variables, where it has any.
     pub variables: Option<Bytes>,
+    /// What the firmware remembers.
+    pub nvram: Nvram,
     /// The machine's file.
     pub disk: Disk,
     /// Size of the overlay.
@@ -105,7 +110,7 @@ fn start_command(plan: &SessionPlan) -> Vec<String> {
     if plan.disk != Disk::Own {
         argv.splice(1..1, [format!("--disk={DISK_PATH}"), format!("--disk-size={}", plan.disk_size.0)]);
     }
-    if let Some(size) = plan.variables {
+    if let Some(size) = plan.variables.filter(|_| !plan.nvram.own) {
         argv.push(format!("--variables={VARIABLES_PATH}"));
         argv.push(format!("--variables-size={}", size.0));
     }
@@ -159,6 +164,7 @@ fn files(plan: &SessionPlan) -> Properties {
     if let Some(outside) = &plan.outside {
         all.push(("BindPaths", bind(outside.display().to_string(), DISK_PATH.to_owned())));
     }
+    all.extend(nvram(&plan.nvram, bind));
     if let Some(resolv) = &plan.resolv_conf {
         all.push(("BindReadOnlyPaths", bind(resolv.display().to_string(), "/etc/resolv.conf".to_owned())));
     }
@@ -167,6 +173,21 @@ fn files(plan: &SessionPlan) -> Properties {
         all.push(("SupplementaryGroups", Value::from(vec!["kvm"])));
     }
     all
+}
+
+fn nvram(nvram: &Nvram, bind: impl Fn(String, String) -> Value<'static>) -> Properties {
+    let text = |path: &PathBuf| path.display().to_string();
+    let Nvram { variables, tpm, own } = nvram;
+    let (kind, place) =
+        if *own { ("BindPaths", OWN_VARIABLES_PATH) } else { ("BindReadOnlyPaths", KEPT_VARIABLES_PATH) };
+    let variables = variables.iter().map(|path| (kind, bind(text(path), place.to_owned())));
+    // A secret that is root's: systemd hands it over.
+    let credential = |path| Value::from(vec![(TPM_CREDENTIAL.to_owned(), text(path))]);
+    let tpm = tpm.iter().map(|path| match own {
+        true => ("BindPaths", bind(text(path), TPM_DIR.to_owned())),
+        false => ("LoadCredential", credential(path)),
+    });
+    variables.chain(tpm).collect()
 }
 
 fn network(plan: &SessionPlan) -> Properties {

@@ -1,6 +1,7 @@
 """Images that administrators make and change: by the installed package, in its sandboxes, under real sessions."""
 
 import json
+import time
 
 import pytest
 
@@ -307,6 +308,61 @@ def test_an_installation_that_ran_out_of_time_or_was_killed_is_not_lost(bed, dis
     assert bed.json("adopt", name)["result"] == "adopted"
     assert written(bed, name) and name in offered(alice)
     nothing_half_made(bed)
+
+
+SHIFT, RETURN = 0xFFE1, 0xFF0D
+
+
+def told(bed, screen, text, until):
+    """Types that into the firmware's shell until the line holds: before the shell is there, nobody listens."""
+    end = time.monotonic() + 240
+    while bed.run(until, check=False).returncode:
+        assert time.monotonic() < end, f"the firmware's shell does not take {text}"
+        for letter in text:
+            screen.press(SHIFT, letter in '"%')
+            screen.key(ord(letter))
+        screen.press(SHIFT, False)
+        screen.key(RETURN)
+        time.sleep(1)
+
+
+def shared(bed, one, other):
+    """How much of the secrets in one file of the module's stands in the other as well."""
+    first, second = (bytes.fromhex(bed.run(f"od -An -v -tx1 {path} | tr -d ' \\n'").stdout) for path in (one, other))
+    parts = [first[at:at + 16] for at in range(0, len(first) - 16, 16)]
+    # What is random; the rest is much the same in every module.
+    parts = [part for part in parts if len(set(part)) > 13]
+    return sum(part in second for part in parts) / len(parts)
+
+
+def test_what_the_firmware_and_its_module_remember_is_kept_with_the_machine(bed, disks, alice):
+    name = "kept-uefi.qcow2"
+    sections = bed.run("cat", CATALOGUE).stdout
+    bed.write(CATALOGUE, sections + f"[{name}]\ndescription=For a test\nfirmware=uefi\ntpm=yes\nmemory=256M\n")
+    bed.ctl("import", f"{HERE}/disk.vdi", name)
+    made = bed.json("start", name, "--master", "--owner", "alice")
+    work = f"{IMAGES}/.{name}.work/nvram"
+    screen = Screen(bed.origin, alice.ticket(made["id"]))
+    told(bed, screen, 'set bye "reset -s"', f"LC_ALL=C grep -qaP 'b\\0y\\0e\\0' {work}/uefi && test -s {work}/module/tpm2-00.permall")
+    bed.ctl("stop", made["id"])
+    assert f"is in '{name}' from now on" in said(bed, made["id"])
+    kept = f"{IMAGES}/.{name}.*.nvram"
+    assert bed.run(f"stat -c '%U %a' {kept} {kept}/tpm {kept}/uefi").stdout == "root 700\nroot 600\nroot 644\n"
+    before = bed.run(f"echo {kept}").stdout
+    # It stays with the machine, whose image is another one now.
+    bed.ctl("resize", name, "+1M")
+    assert bed.run(f"echo {kept}").stdout != before
+    digest = bed.run(f"sha256sum {kept}/*").stdout
+    status, again = alice.create(machine=name)
+    assert status == 201, again
+    own = f"/var/tmp/systemd-private-*-qwd-session-{again['id']}.service-*/tmp"
+    bed.wait(f"test -s {own}/tpm/tpm2-00.permall")
+    assert shared(bed, f"{kept}/tpm", f"{own}/tpm/tpm2-00.permall") > 0.5
+    # The shell has its own variables among the firmware's: this one ends the session.
+    told(bed, Screen(bed.origin, alice.ticket(again["id"])), "%bye%", f"! test -e /run/qemu-web-desktop/records/{again['id']}.json")
+    assert bed.run(f"sha256sum {kept}/*").stdout == digest
+    bed.ctl("remove", name)
+    assert bed.run(f"ls -A {IMAGES}").stdout.count(name) == 0
 
 
 def test_what_cannot_start_leaves_nothing(bed, fresh, settings):

@@ -1,6 +1,6 @@
 //! `resize` and `compact`: a new image of the one that is there takes its place.
 
-use super::{Held, Keeper, Outcome};
+use super::{Held, Keeper, Made, Outcome};
 use crate::ctl::args::Args;
 use crate::ctl::args_images::Growth;
 use crate::images::Identity;
@@ -19,8 +19,7 @@ pub(in crate::ctl) fn resize(args: &Args, name: &str, size: Growth) -> Result<()
         Growth::To(bytes) => format!("--size={}", bytes.0),
     };
     let made = keeper.make(&held, source, &["--disk-only".to_owned(), option])?;
-    held.home.unchanged(Some(identity))?;
-    held.home.put(&made.work.disk())?;
+    take_place(&held, &made, identity)?;
     let (image_bytes, disk_bytes) = (made.bytes, made.converted.virtual_size);
     drop((made, held));
     keeper.mention_url(&name);
@@ -39,8 +38,7 @@ pub(in crate::ctl) fn compact(args: &Args, name: &str) -> Result<(), Problem> {
     let after = new.blocks() * 512;
     let smaller = after < before;
     if smaller {
-        held.home.unchanged(Some(identity))?;
-        held.home.put(&made.work.disk())?;
+        take_place(&held, &made, identity)?;
     }
     let disk_bytes = made.converted.virtual_size;
     drop((made, held));
@@ -55,6 +53,13 @@ pub(in crate::ctl) fn compact(args: &Args, name: &str) -> Result<(), Problem> {
     }
     keeper.mention_url(&name);
     keeper.report(&outcome)
+}
+
+/// Puts the new image of the same disk in the old one's place. What the firmware remembers stays.
+fn take_place(held: &Held, made: &Made, identity: Identity) -> Result<(), Problem> {
+    held.home.unchanged(Some(identity))?;
+    made.work.take_nvram(&held.home.present()?.path)?;
+    held.home.put(&made.work.disk())
 }
 
 /// The image that is in force, by what it is known again, and the bytes that it takes on the disk.

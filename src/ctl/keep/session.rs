@@ -55,6 +55,7 @@ pub(in crate::ctl) fn copy(args: &Args, name: &MachineName) -> Result<Prepared, 
     let held = keeper.hold(name, "copied")?;
     let (source, identity, _) = change::opened(&held)?;
     let made = keeper.make(&held, source, &["--disk-only".to_owned()])?;
+    made.work.take_nvram(&held.home.present()?.path)?;
     let plan = KeptPlan {
         purpose: Purpose::Master,
         machine: name.to_string(),
