@@ -3,7 +3,6 @@
 Its disk is ready before the clock starts, its monitors have listeners that nobody talks to, and its
 screen is a Unix socket instead of a descriptor that somebody would have to bring."""
 
-import os
 import re
 import shutil
 import socket
@@ -11,6 +10,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+import processes
 
 # Where the session's own view of the file system has them.
 OVERLAY = "/var/tmp/disk.qcow2"
@@ -34,10 +35,10 @@ class Worker:
 
     def start(self):
         """Milliseconds from fork to the screen's greeting."""
-        return self.burst(1)
+        return self.burst(1)[0]
 
     def burst(self, count):
-        """The same for that many at once, until the last of them has greeted."""
+        """The same for that many at once, until the last of them has greeted; and the CPU seconds they took."""
         machines = [Machine(self, i) for i in range(count)]
         try:
             begun = time.perf_counter()
@@ -45,7 +46,8 @@ class Worker:
                 machine.fork()
             for machine in machines:
                 machine.greeting()
-            return (time.perf_counter() - begun) * 1000
+            took = (time.perf_counter() - begun) * 1000
+            return took, sum(processes.cpu_of(Path("/proc") / str(machine.process.pid)) for machine in machines)
         finally:
             for machine in machines:
                 machine.end()
@@ -109,13 +111,7 @@ class Machine:
 def command_line(session):
     """The arguments of the process that runs this session's machine."""
     mark = f"guest=qwd-{session},".encode()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
-                program = os.readlink(folder / "exe")
-            except OSError:
-                continue
-            if any(word.startswith(mark) for word in words) and "qemu-system" in program:
-                return [program, *(word.decode() for word in words[1:])]
+    for _, program, words in processes.everything():
+        if any(word.startswith(mark) for word in words) and "qemu-system" in program:
+            return [program, *(word.decode() for word in words[1:-1])]
     raise RuntimeError(f"no QEMU of session {session}")

@@ -51,19 +51,22 @@ class Worker:
 
     def burst(self, count):
         """That many requests at the same moment, each from a client of its own: milliseconds until
-        the last greeting, and how each fared."""
+        the last greeting, how each fared, and the CPU seconds that everybody took for it."""
+        before, machines = processes.cpu(), processes.machines()
         clients = [Api(Place, f"bench{i}") for i in range(count)]
         begun = time.perf_counter()
         with ThreadPoolExecutor(count) as pool:
             results = list(pool.map(greet_or_say, clients))
         took = (max(r["at"] for r in results) - begun) * 1000
+        cpu = {name: seconds - before.get(name, 0) for name, seconds in processes.cpu().items()}
+        cpu["QEMU in its sandbox"] = processes.machines() - machines
         for client, result in zip(clients, results):
             if "session" in result:
                 screen = Screen(ORIGIN, client.ticket(result["session"]))
                 result["right"] = f"qwd-{result['session']}" in screen.name
                 screen.close()
                 self.end(client, result["session"])
-        return took, results
+        return took, results, cpu
 
     def open(self):
         """A session that runs, without a viewer; its id."""

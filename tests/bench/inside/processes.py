@@ -12,6 +12,13 @@ WORK = ("memory", "cpu", "activity")
 
 def groups():
     """Processes and the group each belongs to; those of no interest are left out."""
+    for folder, exe, words in everything():
+        if group := group_of(exe, words):
+            yield folder, group
+
+
+def everything():
+    """All processes: their folder, program and command line."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -19,8 +26,7 @@ def groups():
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if group := group_of(exe, words):
-                yield folder, group
+            yield folder, exe, words
 
 
 def group_of(exe, words):
@@ -59,6 +65,11 @@ def activity():
     """Of each group: CPU seconds, and how often the kernel has given one of its threads the CPU."""
     times, switches = cpu(), total(switches_of)
     return {name: {"cpu": times[name], "switches": switches[name]} for name in times if name in switches}
+
+
+def machines():
+    """CPU seconds that all QEMUs have taken, from the fork of their process on."""
+    return sum(cpu_of(folder) for folder, exe, _ in everything() if "/qemu-system-" in exe)
 
 
 def childless():

@@ -40,15 +40,18 @@ def delay_and_start(peer, seconds, series):
 
 def burst(places, thorough):
     """Eight requests at the same moment."""
-    ours, bare, right, theirs, peer = [], [], [], [], []
+    ours, bare, right, theirs, peer, cpu, bare_cpu = [], [], [], [], [], [], []
     places.peer.do("peer.delay", 0)
     for _ in range(10 if thorough else 4):
-        took, results = places.ours.do("ours.burst", AT_ONCE)
+        took, results, spent = places.ours.do("ours.burst", AT_ONCE)
         ours.append(took)
+        cpu.append(spent)
         right.append(count_right(results))
         for problem in (r["problem"] for r in results if "problem" in r):
             print(f"bench: of {AT_ONCE} at once: {problem}")
-        bare.append(places.ours.do("bare.burst", AT_ONCE))
+        took, spent = places.ours.do("bare.burst", AT_ONCE)
+        bare.append(took)
+        bare_cpu.append(spent)
         if len(theirs) < 3:
             took, results = places.peer.do("peer.burst", AT_ONCE)
             peer.append(took)
@@ -57,7 +60,21 @@ def burst(places, thorough):
         Row(f"of {AT_ONCE} creates at once, the right machine", "", min(right), AT_ONCE, middle(theirs)).exactly(AT_ONCE),
         Row(f"{AT_ONCE} creates at once, the last greeting", "ms", middle(ours), middle(bare), middle(peer),
             "the peer's without those that failed").at_most(1.3 * value(middle(bare))),
+        Row("… CPU of each of them", "ms", each([sum(spent.values()) for spent in cpu]), each(bare_cpu),
+            remark=parts(cpu)),
     ]
+
+
+def each(seconds):
+    """What one of a burst takes, in milliseconds."""
+    return middle([1000 * total / AT_ONCE for total in seconds])
+
+
+def parts(cpu):
+    """Who takes how much of it; what takes less than half a millisecond is not told."""
+    names = {name for spent in cpu for name in spent}
+    told = {name: value(each([spent.get(name, 0) for spent in cpu])) for name in names}
+    return ", ".join(f"{name} {told[name]:.0f}" for name in sorted(told, key=told.get, reverse=True) if told[name] >= 0.5)
 
 
 def count_right(results):
