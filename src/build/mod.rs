@@ -109,8 +109,20 @@ fn end_with_the_reader() {
     });
 }
 
+/// What it takes, with the package that has it: looked for before anything is fetched.
+const TOOLS: [(&str, &str); 2] = [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")];
+
+fn at_hand(program: &str, package: &str) -> Result<(), Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).exists()) {
+        return Ok(());
+    }
+    Err(missing(program, package, &ErrorKind::NotFound.into()))
+}
+
 fn build(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { recipe, folder, .. } = arguments;
+    TOOLS.iter().try_for_each(|(program, package)| at_hand(program, package))?;
     let archive = archive::ask(&recipe.suite)?;
     bootstrap::bootstrap(recipe, &archive, folder)?;
     report::tell(&Step::At { phase: Phase::Disk, percent: 0.0 });

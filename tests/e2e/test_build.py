@@ -39,7 +39,7 @@ def site(empty_bed, tmp_path_factory):
 def builder(site):
     """The same with mmdebstrap, from the archive."""
     refused(site, "The program mmdebstrap is missing: 'apt install mmdebstrap' installs it.")
-    site.run("apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mmdebstrap",
+    site.run("apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mmdebstrap e2fsprogs",
              timeout=600)
     return site
 
