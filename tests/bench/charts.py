@@ -51,11 +51,10 @@ def number(amount):
     return f"{amount:.0f}"
 
 
-def write(rows, folder):
-    """bench-least.svg: less is better; bench-most.svg: more is."""
+def write(rows, more, folder):
+    """bench-least.svg: less is better; bench-most.svg: more is, of the rows named."""
     compared = [row for row in rows if row["goal"] is not None and row["peer"] is not None]
-    rates = [row for row in compared if row["unit"].endswith("/s")]
-    for name, title, chosen in (("least", "Less is better", [r for r in compared if r not in rates]),
-                                ("most", "More is better", rates)):
+    for name, title, chosen in (("least", "Less is better", [row for row in compared if row["row"] not in more]),
+                                ("most", "More is better", [row for row in compared if row["row"] in more])):
         if chosen:
             (folder / f"bench-{name}.svg").write_text(chart(title, chosen))

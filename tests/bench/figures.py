@@ -61,6 +61,8 @@ class Row:
     remark: str = ""
     goal: float | None = field(default=None, init=False)
     met: bool | None = field(default=None, init=False)
+    # More of it is better.
+    more: bool = field(default=False, init=False)
 
     def at_most(self, *goals):
         """Sets a goal that is met by what does not exceed it: the strictest of these."""
@@ -69,7 +71,7 @@ class Row:
         return self
 
     def at_least(self, *goals):
-        self.goal = max(goals)
+        self.goal, self.more = max(goals), True
         self.met = value(self.ours) >= self.goal
         return self
 

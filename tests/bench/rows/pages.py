@@ -48,6 +48,7 @@ class Case:
 
 def landing_rows(case, clients):
     rate, late = case.row("rate", "/s", clients), case.row("p99", "ms", clients)
+    rate.remark += ", the peer's is a file"
     return [rate.at_least(value(rate.peer)), prompt(late, clients)]
 
 

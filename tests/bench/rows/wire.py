@@ -49,10 +49,11 @@ def gateway_row(direction, viewers, told):
     cpu = {way: middle([sum(result["cpu"].values()) for result in results]) for way, results in told.items()}
     rate = {way: middle([result["rate"] for result in results]) for way, results in told.items()}
     own = middle([result["cpu"]["qwd-display"] for result in told["ours"]])
+    beyond = ", a third of the peer's is less than a relay takes" if value(cpu["peer"]) / 3 < value(cpu["relay"]) else ""
     many = "1 viewer" if viewers == 1 else f"{viewers} viewers"
     return Row(f"CPU of bytes {direction}, {many}", "s/10⁹", cpu["ours"], cpu["relay"], cpu["peer"],
                f"the display alone {own.value:.2f}; MB/s {rate['ours'].value:.0f}, relay {rate['relay'].value:.0f}, "
-               f"peer {rate['peer'].value:.0f}").at_most(value(cpu["peer"]) / 3, 1.5 * value(cpu["relay"]))
+               f"peer {rate['peer'].value:.0f}{beyond}").at_most(value(cpu["peer"]) / 3, 1.5 * value(cpu["relay"]))
 
 
 def round_trip(places, thorough):
