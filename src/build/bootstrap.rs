@@ -2,8 +2,8 @@
 
 use super::archive::{Archive, without_credentials};
 use super::progress::Progress;
-use super::report::tell;
 use super::{Failure, Phase, Recipe, Step, missing, tool};
+use crate::images::told::tell;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io::{BufRead, BufReader};

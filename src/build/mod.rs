@@ -20,6 +20,7 @@ mod report;
 pub use recipe::Recipe;
 pub use report::{Phase, Step, read_step};
 
+use crate::images::{Failed, told};
 use clap::{Parser, ValueEnum};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{Error, ErrorKind};
@@ -91,9 +92,9 @@ pub fn main() -> ExitCode {
         };
     }
     end_with_the_reader();
-    report::tell(&match build(&arguments) {
+    told::tell(&match build(&arguments) {
         Ok(()) => Step::Done,
-        Err(failure) => Step::Problem { problem: failure.sentence, full: failure.full },
+        Err(failure) => Step::Problem(Failed::new(&failure.sentence, failure.full)),
     });
     ExitCode::SUCCESS
 }
@@ -125,7 +126,7 @@ fn build(arguments: &Arguments) -> Result<(), Failure> {
     TOOLS.iter().try_for_each(|(program, package)| at_hand(program, package))?;
     let archive = archive::ask(&recipe.suite)?;
     bootstrap::bootstrap(recipe, &archive, folder)?;
-    report::tell(&Step::At { phase: Phase::Disk, percent: 0.0 });
+    told::tell(&Step::At { phase: Phase::Disk, percent: 0.0 });
     disk::make(folder, recipe.size.0)
 }
 

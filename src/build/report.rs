@@ -1,9 +1,8 @@
 //! What `qwd-build` tells: lines of closed JSON, which are taken for a stranger's word.
 
-use crate::images::{printable, report_line};
-use crate::model::{Problem, Word};
+use crate::images::{Failed, told};
+use crate::model::Problem;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -30,41 +29,22 @@ pub enum Step {
     Done,
     /// There is none.
     #[serde(untagged)]
-    Problem {
-        /// The sentence.
-        problem: String,
-        /// There was no room for it.
-        full: bool,
-    },
-}
-
-/// Prints a line for whoever reads standard error.
-pub(super) fn tell(step: &Step) {
-    let step = match step {
-        Step::Problem { problem, full } => Step::Problem { problem: printable(problem, 500), full: *full },
-        other => other.clone(),
-    };
-    let line = serde_json::to_string(&step).expect("plain records become JSON");
-    // Whether anybody reads is looked at elsewhere.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    Problem(Failed),
 }
 
 /// Reads a line. The sentence of a failure is a problem, and so is anything but a proper line.
 pub fn read_step(line: &str) -> Result<Step, Problem> {
-    let line = report_line(line, "The building of the machine")?;
-    match serde_json::from_str(line) {
-        Ok(Step::Problem { problem, full }) => {
-            Err(Problem::new(if full { Word::NoSpace } else { Word::Failed }, printable(&problem, 500)))
-        }
-        Ok(Step::At { phase, percent }) => Ok(Step::At { phase, percent: percent.clamp(0.0, 100.0) }),
-        Ok(Step::Done) => Ok(Step::Done),
-        Err(_) => Err(Problem::failed("The building of the machine printed something else than its report.")),
+    match told::read(line, "The building of the machine")? {
+        Step::Problem(failed) => Err(failed.into()),
+        Step::At { phase, percent } => Ok(Step::At { phase, percent: percent.clamp(0.0, 100.0) }),
+        Step::Done => Ok(Step::Done),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Word;
 
     #[test]
     fn every_line_reads_back_and_others_are_not_believed() {

@@ -123,7 +123,7 @@ fn raw_disk(begun: &Begun, recipe: &Recipe) -> Result<File, Problem> {
         }
         Ok(Step::Done) => Some(Ok(())),
         Err(problem) => Some(Err(problem)),
-        Ok(Step::Problem { problem, .. }) => Some(Err(Problem::failed(problem))),
+        Ok(Step::Problem(failed)) => Some(Err(failed.into())),
     };
     begun.clearing.end_first(Some(name.clone()));
     let ended = Systemd::new(&bus)?.lines_of(&name, &properties, "StandardErrorFileDescriptor", Vec::new(), line);

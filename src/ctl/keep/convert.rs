@@ -20,7 +20,7 @@ pub(super) fn convert(source: File, work: &Work, what: &[String], bar: &Progress
             None
         }
         Ok(Step::Done(made)) => Some(Ok(made)),
-        Ok(Step::Problem { problem, .. }) => Some(Err(Problem::failed(problem))),
+        Ok(Step::Problem(failed)) => Some(Err(failed.into())),
         Err(problem) => Some(Err(problem)),
     };
     let answer = match system_bus() {

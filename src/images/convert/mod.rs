@@ -11,6 +11,7 @@ mod report;
 
 use super::head::{Kind, kind_of};
 use super::inspect::ends;
+use super::told::{self, Failed};
 use super::unpack::{Failure, Sparse, nobody_waits};
 use super::{Facts, VIRTUAL_SIZE_MAX};
 use clap::Parser;
@@ -48,9 +49,9 @@ struct Arguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let made = source().and_then(|source| convert(source, &arguments));
-    report::tell(&match made {
+    told::tell(&match made {
         Ok(made) => Step::Done(made),
-        Err(failure) => Step::Problem { problem: failure.sentence, full: failure.full },
+        Err(failure) => Step::Problem(Failed::new(&failure.sentence, failure.full)),
     });
     ExitCode::SUCCESS
 }
@@ -103,7 +104,7 @@ fn disk(image: &Image, present: u64, needed: u64, arguments: &Arguments) -> Resu
     if needed > arguments.room {
         return Err(Failure::full());
     }
-    image.convert(&arguments.file, |percent| report::tell(&Step::Percent(percent)))?;
+    image.convert(&arguments.file, |percent| told::tell(&Step::Percent(percent)))?;
     if wanted > present {
         qemu::resize(&arguments.file, wanted)?;
     }
@@ -129,7 +130,7 @@ fn copy(source: &File, size: u64, arguments: &Arguments) -> Result<(), Failure> 
         if nobody_waits() {
             return Err(Failure::new("Nobody waits for the image any more."));
         }
-        report::tell(&Step::Percent(to.length() as f64 * 100.0 / size as f64));
+        told::tell(&Step::Percent(to.length() as f64 * 100.0 / size as f64));
     }
     to.finish().map(drop).map_err(unwritable)
 }

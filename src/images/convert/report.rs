@@ -1,10 +1,9 @@
 //! What `qwd-convert` tells: lines of closed JSON, which are taken for a stranger's word.
 
 use super::super::VIRTUAL_SIZE_MAX;
-use super::super::facts::{printable, report_line};
-use crate::model::{Problem, Word};
+use super::super::told::{self, Failed};
+use crate::model::Problem;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 
 /// An image has been made.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -26,41 +25,25 @@ pub enum Step {
     Done(Converted),
     /// There is no image.
     #[serde(untagged)]
-    Problem {
-        /// The sentence.
-        problem: String,
-        /// There was no room for it.
-        full: bool,
-    },
+    Problem(Failed),
 }
 
-/// Prints a line for whoever reads standard error, if anybody does.
-pub(super) fn tell(step: &Step) {
-    let step = match step {
-        Step::Problem { problem, full } => Step::Problem { problem: printable(problem, 500), full: *full },
-        other => other.clone(),
-    };
-    let line = serde_json::to_string(&step).expect("plain records become JSON");
-    // Whether anybody reads is looked at elsewhere.
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
+const WHAT: &str = "The making of the image";
 
 /// Reads a line. The sentence of a refused image is a problem, and so is anything but a proper line.
 pub fn read_step(line: &str) -> Result<Step, Problem> {
-    let line = report_line(line, "The making of the image")?;
-    match serde_json::from_str(line) {
-        Ok(Step::Problem { problem, full }) => {
-            Err(Problem::new(if full { Word::NoSpace } else { Word::Failed }, printable(&problem, 500)))
-        }
-        Ok(Step::Percent(percent)) => Ok(Step::Percent(percent.clamp(0.0, 100.0))),
-        Ok(Step::Done(made)) if (1..=VIRTUAL_SIZE_MAX).contains(&made.virtual_size) => Ok(Step::Done(made)),
-        _ => Err(Problem::failed("The making of the image printed something else than its report.")),
+    match told::read(line, WHAT)? {
+        Step::Problem(failed) => Err(failed.into()),
+        Step::Percent(percent) => Ok(Step::Percent(percent.clamp(0.0, 100.0))),
+        Step::Done(made) if (1..=VIRTUAL_SIZE_MAX).contains(&made.virtual_size) => Ok(Step::Done(made)),
+        Step::Done(_) => Err(told::unlike(WHAT)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Word;
 
     #[test]
     fn every_line_reads_back_and_others_are_not_believed() {

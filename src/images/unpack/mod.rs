@@ -7,8 +7,9 @@
 mod read;
 mod sparse;
 
-use super::facts::{printable, report_line};
-use crate::model::{Problem, Word};
+use super::facts::report_line;
+use super::told::Failed;
+use crate::model::Problem;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 pub(super) use sparse::Sparse;
@@ -41,7 +42,7 @@ pub(super) struct Failure {
 #[serde(deny_unknown_fields, untagged)]
 enum Report {
     Good { bytes: u64 },
-    Bad { problem: String, full: bool },
+    Bad(Failed),
 }
 
 impl Failure {
@@ -65,7 +66,7 @@ pub fn main() -> ExitCode {
     };
     let report = match files().and_then(|(from, to)| unpack(from, to, Bounds { most, room }, &nobody_waits)) {
         Ok(bytes) => Report::Good { bytes },
-        Err(failure) => Report::Bad { problem: printable(&failure.sentence, 500), full: failure.full },
+        Err(failure) => Report::Bad(Failed::new(&failure.sentence, failure.full)),
     };
     eprintln!("{}", serde_json::to_string(&report).expect("plain records become JSON"));
     ExitCode::SUCCESS
@@ -143,9 +144,7 @@ pub fn read_unpacked(text: &str) -> Result<u64, Problem> {
     let line = report_line(text, "The unpacking of the image")?;
     match serde_json::from_str(line) {
         Ok(Report::Good { bytes }) => Ok(bytes),
-        Ok(Report::Bad { problem, full }) => {
-            Err(Problem::new(if full { Word::NoSpace } else { Word::Failed }, printable(&problem, 500)))
-        }
+        Ok(Report::Bad(failed)) => Err(failed.into()),
         Err(e) => Err(Problem::failed(format!("The report about the unpacking cannot be read: {e}."))),
     }
 }
@@ -153,6 +152,7 @@ pub fn read_unpacked(text: &str) -> Result<u64, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Word;
     use std::io::Write;
     use std::path::PathBuf;
     use std::process::{Command, Stdio};
