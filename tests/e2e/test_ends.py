@@ -134,6 +134,18 @@ def test_a_disk_outside_the_unit_goes_with_its_session(bed, session):
         bed.run("rm", "-rf", disks, "/etc/qemu-web-desktop/config.d/zz.toml")
 
 
+def test_the_journal_finds_a_cleaner_s_lines_by_unit_however_late_it_reads_them(bed):
+    folder = "/var/lib/qemu-web-desktop/disks-late"
+    bed.write("/etc/qemu-web-desktop/config.d/zz.toml", f'[paths]\ndir_snapshots = "{folder}"\n')
+    bed.run("mkdir", "-p", f"{folder}/abcdefghij")
+    # It reads nothing until the program is gone, as on a busy machine.
+    bed.run("""journal=$(systemctl show -P MainPID systemd-journald); kill -STOP $journal
+               systemctl restart qwd-cleanup.service; ended=$?; kill -CONT $journal; exit $ended""")
+    bed.run("rm", "-r", "/etc/qemu-web-desktop/config.d/zz.toml", folder)
+    removed = [line["MESSAGE"] for line in bed.journal("-u", "qwd-cleanup.service")]
+    assert f"{folder}/abcdefghij belonged to no session and was removed." in removed
+
+
 def test_a_session_without_end_has_no_timer(bed, session):
     bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS.replace("[session]", '[session]\nsnapshot_lifetime = "0"\nlifetime = "0"'))
     try:
