@@ -61,6 +61,13 @@ pub struct Session {
     pub notes: Vec<String>,
 }
 
+impl Session {
+    /// True once it has ended, well or not; it is known for some time after.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "ended" | "failed")
+    }
+}
+
 /// A machine of the catalogue. The least and the most are zero where its section says nothing.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 pub struct Machine {

@@ -14,7 +14,7 @@ pub(super) struct Create {
     /// Size of its disk, such as 10G.
     #[arg(long = "size", value_name = "SIZE", value_parser = disk_size)]
     pub(super) disk: Bytes,
-    /// The CD that installs it.
+    /// The CD that installs it: a file, or the name of a machine that is one.
     #[arg(long, value_name = "FILE")]
     pub(super) iso: PathBuf,
     /// What people read about the machine.

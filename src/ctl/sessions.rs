@@ -183,11 +183,29 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
         ("Acceleration", s.accel.clone()),
         ("Network", s.network.clone()),
         ("Age", show::span(now.saturating_sub(s.created_at))),
-        ("Time left", show::left(s.expires_at, now)),
-        ("Extendable to", show::left(s.extendable_until, now)),
-        ("URL", shown.url.clone()),
     ];
+    if !s.is_over() {
+        rows.push(("Time left", show::left(s.expires_at, now)));
+        rows.push(("Extendable to", show::left(s.extendable_until, now)));
+    }
+    rows.push(("URL", shown.url.clone()));
     rows.extend(shown.viewers.iter().flatten().map(|viewer| ("On the screen", shares::viewer(viewer, now))));
     rows.extend(s.notes.iter().map(|note| ("Note", note.clone())));
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_left_to_a_session_that_lives_and_to_no_other() {
+        let told = |state: &str| {
+            let session = Session { state: state.into(), expires_at: 4600, ..Session::default() };
+            let rows = details(&Shown::new(session, "https://desk.example"), 1000);
+            rows.into_iter().find(|(name, _)| *name == "Time left").map(|(_, left)| left)
+        };
+        assert_eq!(told("running").as_deref(), Some("1 h"));
+        assert_eq!((told("ended"), told("failed")), (None, None));
+    }
 }

@@ -48,7 +48,7 @@ fn ask_all(client: &Client) -> Result<Vec<Result<Session, Problem>>, Problem> {
 
 fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem> {
     let bar = spinner(&session);
-    while !matches!(session.state.as_str(), "ended" | "failed") {
+    while !session.is_over() {
         session = match client.wait(&session) {
             // Forgotten already: it is as gone as can be.
             Err(problem) if problem.word == Word::NoSuchSession => Session { state: "ended".into(), ..session },

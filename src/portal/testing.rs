@@ -102,7 +102,7 @@ impl Fake {
     fn those(&self, asker: &Asker, all: bool, over: bool) -> Vec<Session> {
         let world = self.0.lock().unwrap();
         let theirs = world.sessions.iter().filter(|s| (all && world.is_admin(asker)) || s.owner == asker.name);
-        theirs.filter(|s| matches!(s.state.as_str(), "ended" | "failed") == over).cloned().collect()
+        theirs.filter(|s| s.is_over() == over).cloned().collect()
     }
 
     fn change(&self, asker: &Asker, id: &str, change: impl Fn(&mut Session)) -> Result<Session, Problem> {

@@ -267,6 +267,7 @@ def test_a_machine_is_installed_on_the_screen_and_offered_then(bed, disks, alice
     refused(bed, "'chmod a+r'", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.iso")
     bed.run("chmod", "644", f"{HERE}/disk.iso", f"{HERE}/disk.raw")
     refused(bed, "is no CD", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.raw")
+    refused(bed, "none.iso cannot be read", "create", name, "--size", "1G", "--iso", "none.iso")
     made = bed.json("create", name, "--size", "64M", "--iso", f"{HERE}/disk.iso", "--owner", "alice",
                     "--description", "Made here")
     assert made["owner"] == "alice" and made["id"] in {s["id"] for s in alice.call("GET", "sessions")[1]["sessions"]}
@@ -284,6 +285,15 @@ def test_a_machine_is_installed_on_the_screen_and_offered_then(bed, disks, alice
     bed.ctl("stop", session["id"])
     refused(bed, "There is an image", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.iso")
     bed.ctl("remove", name)
+    nothing_half_made(bed)
+
+
+def test_a_machine_that_is_a_cd_installs_another_by_its_name(bed, alice):
+    made = bed.json("create", "kept-by.qcow2", "--size", "64M", "--iso", "menu.iso", "--owner", "alice")
+    assert Screen(bed.origin, alice.ticket(made["id"])).greeting == b"RFB 003.008\n"
+    bed.ctl("stop", made["id"])
+    assert next(m["description"] for m in bed.json("machines") if m["name"] == "kept-by.qcow2") == "Installed from menu.iso"
+    bed.ctl("remove", "kept-by.qcow2")
     nothing_half_made(bed)
 
 

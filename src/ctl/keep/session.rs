@@ -11,6 +11,7 @@ use crate::images::fetch::Hands;
 use crate::images::{Kept, KeptPlan, Purpose, Work, command_word};
 use crate::model::{MachineName, Problem, Word};
 use indicatif::ProgressBar;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -75,8 +76,8 @@ pub(in crate::ctl) fn copy(args: &Args, name: &MachineName) -> Result<Prepared, 
 pub(in crate::ctl) fn create(args: &Args, wanted: &Create) -> Result<(), Problem> {
     only_root("make a machine")?;
     let name: MachineName = wanted.name.parse()?;
-    let cd = cd(&wanted.iso)?;
     let keeper = Keeper::new(args)?;
+    let cd = cd(&keeper.folder, &wanted.iso)?;
     keeper.make_folder()?;
     let held = keeper.hold(&name, "made")?;
     if held.home.is_there() {
@@ -103,10 +104,15 @@ pub(in crate::ctl) fn create(args: &Args, wanted: &Create) -> Result<(), Problem
     sessions::begin(args, &name, &wanted.how, Some(prepared))
 }
 
-/// The file itself, which must be a CD that sessions can read.
-fn cd(path: &Path) -> Result<PathBuf, Problem> {
+/// The file itself, which must be a CD that sessions can read. A name alone may also be a machine's.
+fn cd(machines: &Path, path: &Path) -> Result<PathBuf, Problem> {
     let cannot = |e: std::io::Error| Problem::failed(format!("{} cannot be read: {e}.", path.display()));
-    let file = std::fs::canonicalize(path).map_err(cannot)?;
+    let a_name = path.components().count() == 1;
+    let file = match std::fs::canonicalize(path) {
+        Err(e) if a_name && e.kind() == ErrorKind::NotFound => std::fs::canonicalize(machines.join(path)),
+        found => found,
+    };
+    let file = file.map_err(cannot)?;
     let mode = std::fs::metadata(&file).map_err(cannot)?.permissions().mode();
     if mode & 0o004 == 0 {
         let text = format!("{} cannot be read by sessions: 'chmod a+r' mends it.", path.display());

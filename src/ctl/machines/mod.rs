@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-const NONE: &str = "There are no machines; they are named in /etc/qemu-web-desktop/machines.conf.";
+const NONE: &str = "There are no machines yet: list some in /etc/qemu-web-desktop/machines.conf, which 'sudo qwdctl download' fetches, or make one with 'sudo qwdctl build'.";
 
 #[derive(Serialize)]
 struct Shown {

@@ -36,7 +36,7 @@ impl Card {
 
     /// True until it is over.
     pub(super) fn lives(&self) -> bool {
-        !matches!(self.session.state.as_str(), "ended" | "failed")
+        !self.session.is_over()
     }
 
     /// The state in words.

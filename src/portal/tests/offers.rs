@@ -41,6 +41,14 @@ fn where_nothing_can_be_started_the_page_says_why_and_has_no_form_for_it() {
 }
 
 #[test]
+fn an_empty_catalogue_is_told_whatever_else_stands_in_the_way() {
+    let bench = nothing();
+    bench.world.lock().unwrap().machines.clear();
+    let page = text(&Browser::of(&bench, "alice").get("/"));
+    assert!(page.contains("There are no machines yet") && page.contains("qwdctl download") && !page.contains(FULL));
+}
+
+#[test]
 fn a_refusal_that_is_also_the_reason_is_said_once() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
