@@ -70,7 +70,7 @@ const EDK: (usize, usize) = (8, 19);
 /// No letter is higher.
 const HIGHEST: usize = 19;
 
-/// The shape of a letter: a bit for each point that differs from the background.
+/// The shape of a letter: a bit for each point that differs from what is behind it.
 type Shape = [u16; HIGHEST];
 const BLANK: Shape = [0; HIGHEST];
 
@@ -141,7 +141,17 @@ fn shape(picture: &Picture, grid: &Grid, column: usize, row: usize) -> Shape {
         let points = picture.points[start..].chunks_exact(POINT).take(grid.letter.0);
         *bits = points.fold(0, |bits, point| bits << 1 | u16::from(point != background));
     }
-    shape
+    upright(shape, grid.letter)
+}
+
+/// Dark on light is the same letter: none fills more than half of its place.
+fn upright(shape: Shape, (width, height): (usize, usize)) -> Shape {
+    let lit: u32 = shape.iter().map(|bits| bits.count_ones()).sum();
+    if lit as usize * 2 <= width * height {
+        return shape;
+    }
+    let row = (1 << width) - 1;
+    std::array::from_fn(|y| if y < height { shape[y] ^ row } else { 0 })
 }
 
 fn known(lines: &[Vec<Shape>]) -> Option<Line> {
@@ -216,6 +226,17 @@ mod tests {
         }
         assert_eq!(found(&[(0, "grub rescue> _")]), Some(Line::Last("grub rescue>")));
         assert_eq!(found(&[(0, "Welcome to GRUB!")]), Some(Line::Passing("Welcome to GRUB!")));
+    }
+
+    #[test]
+    fn dark_letters_on_light_are_the_same() {
+        let grid = &grids(TEXT)[0];
+        let mut picture = screen(TEXT, grid, &[(0, "SeaBIOS (version 1"), (1, "Welcome to GRUB!")]);
+        let row = grid.letter.1;
+        for point in (row..2 * row).flat_map(|y| (0..16 * grid.letter.0).map(move |x| y * TEXT.0 + x)) {
+            picture.points[point * POINT..][..POINT].iter_mut().for_each(|part| *part ^= 170);
+        }
+        assert_eq!(line(&picture), Some(Line::Passing("Welcome to GRUB!")));
     }
 
     #[test]
