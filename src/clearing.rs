@@ -123,9 +123,61 @@ pub fn stray_disks(store: &Store, disks: Option<&Path>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::{Hold, Home, KeptPlan, Work, locate};
+    use crate::model::State;
     use crate::records::tests::{record, store};
 
     const ID: &str = "abcdefghij";
+
+    /// A master with a copy that a session writes to.
+    fn kept(root: &Path) -> Kept {
+        let machines = root.join("machines");
+        fs::create_dir_all(&machines).unwrap();
+        fs::write(machines.join("a.img"), "old").unwrap();
+        let name = "a.img".parse().unwrap();
+        let home = Home::find(&machines, &name).unwrap();
+        let work = Work::begin(&home, &[Hold::take(root, &home.keys()[0], "copied").unwrap()]).unwrap();
+        work.create().unwrap();
+        fs::write(work.disk(), "new").unwrap();
+        let plan = KeptPlan {
+            purpose: Purpose::Master,
+            machine: name.to_string(),
+            base: Some(locate(&machines, &name).unwrap().identity),
+            machines,
+            disk_bytes: 3,
+            registered: false,
+            session: Some(ID.to_owned()),
+        };
+        work.keep(plan, None).unwrap()
+    }
+
+    #[test]
+    fn work_on_a_master_is_put_in_force_or_waits_and_is_lost_only_where_nobody_did_any() {
+        let done = Outcome { result: "success".into(), code: "exited".into(), status: "0".into() };
+        let killed = Outcome { result: "signal".into(), code: "killed".into(), status: "KILL".into() };
+        let (running, starting) = (State::Running, State::Starting);
+        for (name, state, asked, outcome, image, waits) in [
+            ("shut-down", running, Asked::Nobody, &done, "new", false),
+            ("killed", running, Asked::Nobody, &killed, "old", true),
+            ("overdue", running, Asked::Expiry, &done, "old", true),
+            ("never-up", starting, Asked::Nobody, &killed, "old", false),
+        ] {
+            let (root, store) = store(name);
+            let id: SessionId = ID.parse().unwrap();
+            let kept = kept(&root);
+            let mut session = Record { keeps: Some(kept.folder().to_owned()), ..record(ID, "root") };
+            session.session.state = state.to_string();
+            store.create(&id, &session).unwrap();
+            store.ask(&id, &asked).unwrap();
+            finish(&store, &id, outcome).unwrap();
+            assert_eq!(fs::read_to_string(root.join("machines/a.img")).unwrap(), image, "{name}");
+            assert_eq!(kept.disk().exists(), waits, "{name}");
+            let told = store.notice(&id).unwrap().session.message;
+            assert_eq!(told.contains("'qwdctl adopt a.img'"), waits, "{name}: {told}");
+            assert!(store.ids().is_empty(), "{name}");
+            fs::remove_dir_all(root).unwrap();
+        }
+    }
 
     #[test]
     fn an_end_is_told_and_everything_removed_and_twice_is_fine() {

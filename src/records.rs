@@ -313,13 +313,29 @@ pub(crate) mod tests {
         store.ask(&id, &Asked::Expiry).unwrap();
         store.ask(&id, &Asked::Person("bob".into())).unwrap();
         assert_eq!(store.asked(&id), Asked::Expiry);
+        assert!(store.update(&id, &Record { timer: 7, ..record(ID, "alice") }).unwrap());
+        assert_eq!((store.exists(&id), store.read(&id).unwrap().timer), (true, 7));
         assert_eq!(store.mailed(&id), 0);
         store.mail(&id, 100).unwrap();
         assert_eq!(store.mailed(&id), 100);
         assert_eq!(store.all().len(), 1);
         store.remove(&store.lock().unwrap(), &id).unwrap();
         store.remove(&store.lock().unwrap(), &id).unwrap();
+        assert!(!store.exists(&id));
         assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn who_asks_first_is_who_asked() {
+        let (root, store) = store("asked");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        store.ask(&id, &Asked::Nobody).unwrap();
+        assert_eq!(store.asked(&id), Asked::Nobody);
+        store.ask(&id, &Asked::Person("bob".into())).unwrap();
+        store.ask(&id, &Asked::Expiry).unwrap();
+        assert_eq!(store.asked(&id), Asked::Person("bob".into()));
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -90,6 +90,8 @@ mod tests {
         symlink("other", folder.join("link")).unwrap();
         write(&folder.join("link"), b"three", PUBLIC).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
+        // As public as the umask lets anything be.
+        assert_eq!(rights(&folder.join("link")), rights(&other) & 0o644);
         assert!(write(&folder.join("none/x"), b"", PRIVATE).is_err());
         fs::create_dir(folder.join("full")).unwrap();
         assert!(write(&folder.join("full"), b"", PRIVATE).is_err());

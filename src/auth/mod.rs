@@ -149,22 +149,32 @@ fn converse(socket: &Path, question: &impl Serialize, patience: Duration) -> io:
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
 
-    fn answered_with(name: &str, answer: &'static [u8]) -> (Answer, String) {
+    fn listener(name: &str) -> (PathBuf, UnixListener) {
         let path = std::env::temp_dir().join(format!("qwd-auth-{}-{name}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
+        (path, listener)
+    }
+
+    fn answered_with(name: &str, answer: &[u8]) -> (Answer, String) {
+        let (path, listener) = listener(name);
+        let answer = answer.to_owned();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut question = String::new();
             stream.read_to_string(&mut question).unwrap();
-            let _ = stream.write_all(answer);
+            let _ = stream.write_all(&answer);
             question
         });
-        let check = Check { method: "imap".into(), user: "alice".into(), password: "s3cret".into() };
-        let answer = ask(&path, &check, PATIENCE);
+        let answer = ask(&path, &check(), PATIENCE);
         std::fs::remove_file(&path).unwrap();
         (answer, server.join().unwrap())
+    }
+
+    fn check() -> Check {
+        Check { method: "imap".into(), user: "alice".into(), password: "s3cret".into() }
     }
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -178,8 +188,9 @@ mod tests {
 
     #[test]
     fn whatever_goes_wrong_lets_nobody_in() {
-        let wrong: [(&str, &'static [u8]); 6] = [
-            ("long", &[b' '; 1 << 20]),
+        let long = [&[b' '; ANSWER_MAX], &br#"{"result":"accept"}"#[..]].concat();
+        let wrong: [(&str, &[u8]); 6] = [
+            ("long", &long),
             ("empty", b""),
             ("text", b"SUCCESS"),
             ("result", br#"{"result":"yes"}"#),
@@ -189,9 +200,17 @@ mod tests {
         for (name, text) in wrong {
             assert_eq!(answered_with(name, text).0.result, Outcome::Unavailable, "{name}");
         }
-        let check = Check { method: "imap".into(), user: "alice".into(), password: "s3cret".into() };
-        let nobody = ask(Path::new("/nonexistent"), &check, PATIENCE);
+        let nobody = ask(Path::new("/nonexistent"), &check(), PATIENCE);
         assert_eq!(nobody.result, Outcome::Unavailable);
-        assert!(!format!("{nobody:?}{check:?}").contains("s3cret"));
+        assert!(!format!("{nobody:?}{:?}", check()).contains("s3cret"));
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for_without_end() {
+        let (path, _listener) = listener("silent");
+        let answer = ask(&path, &check(), Duration::from_millis(50));
+        assert_eq!(answer.result, Outcome::Unavailable);
+        assert!(answer.message.ends_with("no answer came in time."), "{}", answer.message);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -217,8 +217,8 @@ impl<'a> Situation<'a> {
             Some(bound) => Left::own(Unit::Memory, bound.most.0, has, &bound.key),
             None => {
                 let share = self.host.memory_total.0 as f64 * self.limits.service_max_mem_fraction_nb_per_user;
-                let first = if self.own().next().is_none() { self.least_memory() } else { 0 };
-                Left::share(Unit::Memory, (share as u64).max(first), has, "limits.service_max_mem_fraction_nb_per_user")
+                let most = (share as u64).max(self.least_memory());
+                Left::share(Unit::Memory, most, has, "limits.service_max_mem_fraction_nb_per_user")
             }
         };
         [own, Left::free_memory(self.host.memory_available.0)]

@@ -83,8 +83,13 @@ fn the_last_place_is_the_last() {
 #[test]
 fn owners_are_compared_whole() {
     let mut world = World::new(|_| ());
-    world.allowed.sessions.most = 1;
+    world.allowed.sessions = Bound { most: 1, key: "limits.user.alice.sessions".into() };
     assert!(world.ask("alice", &[taken("al", 1, GIB)], 1, GIB).is_ok());
+    assert_eq!(
+        world.refusal("alice", &[taken("alice", 1, GIB)], 1, GIB),
+        "You have 1 session already, and 1 is the most you can have at a time (limits.user.alice.sessions). \
+         Stop one to start another."
+    );
 }
 
 #[test]
@@ -102,6 +107,8 @@ fn cpus_given_out_stop_at_the_overcommit() {
 fn a_busy_host_and_a_full_one_say_so() {
     let mut world = World::new(|limits| limits.service_max_mem_fraction_nb_per_user = 1.0);
     assert!(world.refusal("alice", &[], 1, 7 * GIB).contains("6 GiB of memory free"));
+    world.host.load = world.limits.service_max_load;
+    assert!(world.ask("alice", &[], 1, GIB).is_ok());
     world.host.load = 0.9;
     assert!(
         world
@@ -132,6 +139,10 @@ fn limits_of_a_person_take_the_place_of_the_shares_and_name_what_would_fit() {
     world.allowed.cpus = Some(Bound { most: 2, key: "limits.user.alice.cpus".into() });
     world.allowed.memory = Some(Bound { most: Bytes(3 * GIB), key: "limits.group.students.memory".into() });
     assert!(world.ask("alice", &[], 2, 3 * GIB).is_ok(), "both are above the shares of this host");
+    assert_eq!(
+        world.refusal("alice", &[], 3, GIB),
+        "Your sessions can have 2 CPUs together (limits.user.alice.cpus): you asked for 3 CPUs; 2 CPUs would fit."
+    );
     let one = [taken("alice", 1, 5 * GIB / 2)];
     assert_eq!(
         world.refusal("alice", &one, 1, GIB),

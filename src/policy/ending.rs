@@ -119,6 +119,8 @@ mod tests {
             assert_eq!(ending.state, State::Failed);
             assert!(ending.message.contains("more memory than it may have"), "{seen:?}");
         }
+        let crashed = explain("alice", &Asked::Nobody, &outcome("signal", "killed", "SEGV"));
+        assert_eq!(crashed.message, "QEMU crashed (signal SEGV). The server's journal has its last words.");
     }
 
     #[test]

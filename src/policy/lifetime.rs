@@ -132,11 +132,15 @@ mod tests {
     #[test]
     fn a_lifetime_stays_within_the_bound() {
         assert_eq!(initial(100, Lifetime(10), &bound(50)).unwrap(), (110, 150));
-        for wanted in [51, 0] {
+        assert_eq!(initial(100, Lifetime(50), &bound(50)).unwrap(), (150, 150));
+        for (wanted, asked) in [(51, "51s"), (0, "a session without end")] {
             let refusal = initial(100, Lifetime(wanted), &bound(50)).unwrap_err();
             assert_eq!(refusal.word, Word::LimitReached);
-            assert!(
-                refusal.message.contains("(limits.user.alice.lifetime)") && refusal.message.ends_with("50s would fit.")
+            assert_eq!(
+                refusal.message,
+                format!(
+                    "Your sessions can live for 50s (limits.user.alice.lifetime): you asked for {asked}; 50s would fit."
+                )
             );
         }
         assert_eq!(initial(100, Lifetime(0), &bound(0)).unwrap(), (0, 0));
@@ -155,6 +159,7 @@ mod tests {
         assert_eq!(extended(span(110, 0), None, 1 << 40).unwrap(), 110 + (1 << 40));
         assert!(extended(span(110, 0), None, u64::MAX).is_err());
         assert!(extended(span(0, 0), None, 10).is_err());
+        assert!(extended(span(110, 150), None, 0).is_err());
     }
 
     #[test]
