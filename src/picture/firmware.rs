@@ -89,16 +89,15 @@ pub(super) fn line(picture: &Picture) -> Option<Line> {
     grids(picture.size()).iter().find_map(|grid| known(&lines(picture, grid)))
 }
 
-/// Text modes have letters of one size all over; EDK II centers an area of certain sizes.
+/// Text modes have letters of one size all over, and so has the console of Linux, which begins with what the
+/// text mode showed; EDK II centers an area of certain sizes.
 fn grids((width, height): (usize, usize)) -> Vec<Grid> {
     let text = |letter: (usize, usize)| {
         let (columns, rows) = (width / letter.0, height / letter.1);
-        vec![Grid { letter, at: (0, 0), columns, rows, drawn: false }]
+        Grid { letter, at: (0, 0), columns, rows, drawn: false }
     };
-    match (width, height) {
-        (720, 400) => return text((9, 16)),
-        (640, 400) => return text((8, 16)),
-        _ => {}
+    if (width, height) == (720, 400) {
+        return vec![text((9, 16))];
     }
     let areas = [(width / EDK.0, height / EDK.1), (80, 25), (80, 50), (100, 31)];
     let fits = |(columns, rows): &(usize, usize)| columns * EDK.0 <= width && rows * EDK.1 <= height;
@@ -106,7 +105,7 @@ fn grids((width, height): (usize, usize)) -> Vec<Grid> {
         let at = ((width - columns * EDK.0) / 2, (height - rows * EDK.1) / 2);
         Grid { letter: EDK, at, columns, rows, drawn: true }
     };
-    areas.into_iter().filter(fits).map(grid).collect()
+    std::iter::once(text((8, 16))).chain(areas.into_iter().filter(fits).map(grid)).collect()
 }
 
 /// The lines on the screen, where one that fills its row goes on in the next. What is empty, but for a cursor, is
@@ -248,9 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn the_console_of_linux_begins_with_what_the_text_mode_showed() {
+        let (size, welcome) = ((1280, 800), (3, "Welcome to GRUB!"));
+        let found = |written: &[(usize, &str)]| line(&screen(size, &grids(size)[0], written));
+        assert_eq!(found(&[welcome]), Some(Line::Passing("Welcome to GRUB!")));
+        assert_eq!(found(&[welcome, (4, "[    0.000000] Linux version 6.1.0")]), None);
+    }
+
+    #[test]
     fn edk_centers_its_area_writes_on_in_the_next_row_and_draws_a_logo() {
         let size = (1280, 800);
-        for grid in grids(size) {
+        for grid in grids(size).into_iter().filter(|grid| grid.drawn) {
             let long = format!("BdsDxe: failed to load Boot0001 {}", "x".repeat(grid.columns));
             let (first, second) = long.split_at(grid.columns);
             let logo = " ".repeat(grid.columns / 2) + "logo";
