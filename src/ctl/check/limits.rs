@@ -15,10 +15,13 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
              /etc/qemu-web-desktop/config.toml ('qwdctl config' shows them).",
         );
     }
-    let cpus = settings.page.cpus.iter().filter(|n| !fits(**n, least)).map(u32::to_string).collect();
-    let memory = settings.page.memory.iter().filter(|m| !fits(1, **m)).map(Bytes::to_string).collect();
-    let offers: [(&str, Vec<String>); 2] = [("page.cpus", cpus), ("page.memory", memory)];
-    for (key, never) in offers.iter().filter(|(_, never)| !never.is_empty()) {
+    // The form leaves out what cannot be had: only who asks for it in the configuration is told.
+    let (page, usual) = (&settings.page, Settings::default().page);
+    let cpus = page.cpus.iter().filter(|n| !fits(**n, least)).map(u32::to_string).collect();
+    let memory = page.memory.iter().filter(|m| !fits(1, **m)).map(Bytes::to_string).collect();
+    let offers: [(&str, bool, Vec<String>); 2] =
+        [("page.cpus", page.cpus != usual.cpus, cpus), ("page.memory", page.memory != usual.memory, memory)];
+    for (key, _, never) in offers.iter().filter(|(_, set, never)| *set && !never.is_empty()) {
         found.warn(never_fits(key, &never.join(", "), host));
     }
     if !fits(settings.session.cpus, settings.session.memory) {
@@ -117,13 +120,22 @@ mod tests {
 
     #[test]
     fn what_a_small_server_cannot_give_is_told() {
-        let small = found(2, 8, |_| ());
+        let asked = |s: &mut Settings| {
+            s.page.cpus = vec![1, 2, 8];
+            s.page.memory = vec![Bytes(1 << 30), Bytes(7 << 30)];
+        };
+        let small = found(2, 8, asked);
         assert_eq!(small.len(), 2, "{small:?}");
         assert!(
-            small[0].contains("page.cpus offers (2, 4)") && small[1].contains("page.memory offers (4G)"),
+            small[0].contains("page.cpus offers (2, 8)") && small[1].contains("page.memory offers (7G)"),
             "{small:?}"
         );
-        assert!(found(2, 2, |_| ())[2].contains("session.cpus and session.memory"));
+        assert!(found(2, 2, asked)[2].contains("session.cpus and session.memory"));
+    }
+
+    #[test]
+    fn what_comes_with_the_package_is_no_mistake_of_the_administrators() {
+        assert_eq!(found(2, 8, |_| ()), Vec::<String>::new());
     }
 
     #[test]
