@@ -47,7 +47,7 @@ class Worker:
             for machine in machines:
                 machine.greeting()
             took = (time.perf_counter() - begun) * 1000
-            return took, sum(processes.cpu_of(Path("/proc") / str(machine.process.pid)) for machine in machines)
+            return took, processes.shares(Path("/proc") / str(machine.process.pid) for machine in machines)
         finally:
             for machine in machines:
                 machine.end()

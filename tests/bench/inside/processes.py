@@ -69,7 +69,20 @@ def activity():
 
 def machines():
     """CPU seconds that all QEMUs have taken, from the fork of their process on."""
-    return sum(cpu_of(folder) for folder, exe, _ in everything() if "/qemu-system-" in exe)
+    return shares(folder for folder, exe, _ in everything() if "/qemu-system-" in exe)
+
+
+def shares(folders):
+    """CPU seconds of these QEMUs, and of their guests."""
+    told = [(cpu_of(folder), beside(folder)) for folder in folders]
+    guests = sum(guest for _, guest in told)
+    return {"QEMU": sum(both for both, _ in told) - guests, "its guest meanwhile": guests}
+
+
+def beside(folder):
+    """CPU seconds of a process's threads but for the first: of a QEMU, those of its guest and little else."""
+    threads = (task for task in (folder / "task").iterdir() if task.name != folder.name)
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
 
 
 def childless():

@@ -1,26 +1,32 @@
 """What lies between a viewer and a screen, measured with well-formed RFB: bytes, round trips, greetings.
 
-The ways there: 'service', by its own gateway; 'relay', a socat; 'direct', nothing. At the end of each is
-the same stand-in, as a session's QEMU or on a port."""
+The ways there: 'service', by its own gateway; 'relay', a socat; 'relays', two of them in a row with a Unix
+socket between, as Apache and the display are; 'direct', nothing. At the end of each is the same stand-in, as
+a session's QEMU or on a port."""
 
 import multiprocessing
 import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 import processes
 from screen import WebSocket
 from stand_in import ANSWER, ECHO, FLOOD, MIB, REQUEST, SWALLOW, UPDATE, cut_text, set_mode
 from waiting import wait
 
-DIRECT, RELAY = 7000, 7001
+DIRECT, RELAY, RELAYS = 7000, 7001, 7002
+PORTS = {"direct": DIRECT, "relay": RELAY, "relays": RELAYS}
+# Between the two.
+MIDDLE = Path("/run/bench-relays.sock")
 # As a browser would batch what is pasted.
 FRAME = 64 << 10
 PATIENCE = 120
 BY_FORK = multiprocessing.get_context("fork")
 # Whose CPU each way takes.
-CARRIERS = {"service": ("qwd-display", "apache2", "websockify"), "relay": ("socat",), "direct": ()}
+CARRIERS = {"service": ("qwd-display", "apache2", "websockify"), "relay": ("socat",), "relays": ("socat",),
+            "direct": ()}
 
 
 class Worker:
@@ -34,10 +40,12 @@ class Worker:
         self.session = session
         self.helpers = [
             subprocess.Popen(["/usr/local/bin/stand-in", "--listen", str(DIRECT)]),
-            subprocess.Popen(["socat", "-b", str(FRAME), f"TCP-LISTEN:{RELAY},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64",
-                              f"TCP:127.0.0.1:{DIRECT},nodelay"]),
+            relay(listener(RELAY), f"TCP:127.0.0.1:{DIRECT},nodelay"),
+            relay(listener(RELAYS), f"UNIX-CONNECT:{MIDDLE}"),
+            relay(f"UNIX-LISTEN:{MIDDLE},unlink-early,fork,backlog=64", f"TCP:127.0.0.1:{DIRECT},nodelay"),
         ]
-        for port in (DIRECT, RELAY):
+        wait(MIDDLE.exists)
+        for port in PORTS.values():
             wait(lambda: answers(port))
 
     def end(self):
@@ -49,7 +57,7 @@ class Worker:
         """All that comes before the connection; the result makes it."""
         if way == "service":
             return self.service.knock(self.session)
-        return lambda: Direct({"relay": RELAY, "direct": DIRECT}[way])
+        return lambda: Direct(PORTS[way])
 
     def transfer(self, way, up, viewers, mib):
         """So many MiB through each viewer at once: MB/s of all together, CPU seconds per 10^9 bytes."""
@@ -63,7 +71,7 @@ class Worker:
         for worker, stream in zip(workers, streams):
             worker.join()
             stream.socket.close()
-        if way == "relay" or "websockify" in before:
+        if "socat" in CARRIERS[way] or "websockify" in before:
             wait(processes.childless)
         billion = viewers * mib * len(UPDATE) / 1e9
         after = processes.cpu()
@@ -165,6 +173,14 @@ class Framed(WebSocket):
             if first & 15 == 2:
                 total -= length
             yield length
+
+
+def listener(port):
+    return f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=64"
+
+
+def relay(come, go):
+    return subprocess.Popen(["socat", "-b", str(FRAME), come, go])
 
 
 def answers(port):

@@ -60,20 +60,20 @@ def burst(places, thorough):
         Row(f"of {AT_ONCE} creates at once, the right machine", "", min(right), AT_ONCE, middle(theirs)).at_least(AT_ONCE),
         Row(f"{AT_ONCE} creates at once, the last greeting", "ms", middle(ours), middle(bare), middle(peer),
             "the peer's without those that failed; where the time goes, says the next row").at_most(1.3 * value(middle(bare))),
-        Row("… CPU of each of them", "ms", each([sum(spent.values()) for spent in cpu]), each(bare_cpu),
-            remark=parts(cpu)),
+        Row("… CPU of each of them", "ms", each(cpu), each(bare_cpu),
+            remark=f"{parts(cpu)}; bare {parts(bare_cpu)}"),
     ]
 
 
-def each(seconds):
+def each(cpu):
     """What one of a burst takes, in milliseconds."""
-    return middle([1000 * total / AT_ONCE for total in seconds])
+    return middle([1000 * sum(spent.values()) / AT_ONCE for spent in cpu])
 
 
 def parts(cpu):
     """Who takes how much of it; what takes less than half a millisecond is not told."""
     names = {name for spent in cpu for name in spent}
-    told = {name: value(each([spent.get(name, 0) for spent in cpu])) for name in names}
+    told = {name: value(each([{name: spent.get(name, 0)} for spent in cpu])) for name in names}
     return ", ".join(f"{name} {told[name]:.0f}" for name in sorted(told, key=told.get, reverse=True) if told[name] >= 0.5)
 
 

@@ -21,8 +21,8 @@ def wires(places):
     ours.do("wire.begin", session)
     peer.do("wire.begin", peer.do("peer.point", PORT))
     try:
-        yield {"ours": (ours, "service"), "relay": (ours, "relay"), "direct": (ours, "direct"), "peer": (peer, "service"),
-               "peer's direct": (peer, "direct")}
+        yield {"ours": (ours, "service"), "relay": (ours, "relay"), "relays": (ours, "relays"),
+               "direct": (ours, "direct"), "peer": (peer, "service"), "peer's direct": (peer, "direct")}
     finally:
         for place in (ours, peer):
             place.do("wire.end")
@@ -36,7 +36,7 @@ def gateway(places, thorough):
     with wires(places) as ways:
         for up in (False, True):
             for viewers in (1, 8):
-                told = {way: [] for way in ("ours", "relay", "peer")}
+                told = {way: [] for way in ("ours", "relay", "relays", "peer")}
                 for _ in range(8 if thorough else 3):
                     for way, results in told.items():
                         place, name = ways[way]
@@ -52,7 +52,8 @@ def gateway_row(direction, viewers, told):
     beyond = ", a third of the peer's is less than a relay takes" if value(cpu["peer"]) / 3 < value(cpu["relay"]) else ""
     many = "1 viewer" if viewers == 1 else f"{viewers} viewers"
     return Row(f"CPU of bytes {direction}, {many}", "s/10⁹", cpu["ours"], cpu["relay"], cpu["peer"],
-               f"the display alone {own.value:.2f}; MB/s {rate['ours'].value:.0f}, relay {rate['relay'].value:.0f}, "
+               f"two relays in a row {value(cpu['relays']):.2f}; the display alone {own.value:.2f}; "
+               f"MB/s {rate['ours'].value:.0f}, relay {rate['relay'].value:.0f}, "
                f"peer {rate['peer'].value:.0f}{beyond}").at_most(value(cpu["peer"]) / 3, 1.5 * value(cpu["relay"]))
 
 
@@ -64,11 +65,11 @@ def round_trip(places, thorough):
         for _ in range(10 if thorough else 5):
             for way, (place, name) in ways.items():
                 times[way].append(value(middle(place.do("wire.round_trips", name, count))))
-    ours, relay = added(times["ours"], times["direct"]), added(times["relay"], times["direct"])
+    ours, relay, relays = (added(times[way], times["direct"]) for way in ("ours", "relay", "relays"))
     # What differs by more than it is says nothing about twice of it.
     noise = relay.greatest - relay.least > relay.value
     goals = (60,) if noise else (60, 2 * value(relay))
-    remark = f"direct {middle(times['direct'])} µs" + (", the relay's share is noise" if noise else "")
+    remark = f"two relays in a row {relays}; direct {middle(times['direct'])} µs" + (", the relay's share is noise" if noise else "")
     return [Row("10 bytes there and back, added", "µs", ours, relay, added(times["peer"], times["peer's direct"]),
                 remark).at_most(*goals)]
 
