@@ -58,8 +58,16 @@ fn a_long_frame_reads_back() {
 }
 
 #[test]
+fn the_longest_frames_are_taken() {
+    let most = [&[0x82, 0xff][..], &FRAME_MAX.to_be_bytes(), &[0; 4]].concat();
+    assert_eq!(decode(&[&most]).unwrap(), (vec![], vec![]));
+    let ping = frame(0x89, &[7; CONTROL_MAX]);
+    assert_eq!(decode(&[&ping]).unwrap().1, [(Event::Ping, vec![7; CONTROL_MAX])]);
+}
+
+#[test]
 fn a_broken_frame_is_refused_with_its_code() {
-    let huge = [&[0x82, 0xff][..], &(1_u64 << 63).to_be_bytes()].concat();
+    let huge = [&[0x82, 0xff][..], &(FRAME_MAX + 1).to_be_bytes()].concat();
     let refused = [
         (frame(0x81, b"text"), Code::Unsupported),
         (frame(0xc2, b"compressed"), Code::Protocol),

@@ -259,6 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_its_status_and_what_to_do() {
+        let lines = |status| {
+            let answer = String::from_utf8(Refusal::new(status, "No.").answer()).unwrap();
+            answer.split("\r\n").map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (status, reason) in [
+            (400, "Bad Request"),
+            (403, "Forbidden"),
+            (404, "Not Found"),
+            (405, "Method Not Allowed"),
+            (431, "Request Header Fields Too Large"),
+            (503, "Service Unavailable"),
+        ] {
+            let lines = lines(status);
+            assert_eq!(lines[0], format!("HTTP/1.1 {status} {reason}"));
+            assert_eq!(lines[lines.len() - 2..], ["", "No.\n"]);
+            assert!(lines.contains(&"Content-Length: 4".to_owned()), "{lines:?}");
+            assert!(!lines.iter().any(|line| line.starts_with("Upgrade")), "{lines:?}");
+        }
+        assert_eq!(lines(426)[..2], ["HTTP/1.1 426 Upgrade Required", "Upgrade: websocket"]);
+    }
+
+    #[test]
     fn a_request_without_end_is_given_up() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         std::io::Write::write_all(&mut &theirs, b"GET / HTTP/1.1\r\nHost: ").unwrap();

@@ -61,10 +61,13 @@ impl FakeLauncher {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(zbus::zvariant::OwnedFd, Grant), Problem> {
         self.callers.lock().unwrap().push(header.sender().unwrap().to_string());
+        let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        if ticket == "n".repeat(Secret::LEN) {
+            return Ok((OwnedFd::from(ours).into(), Grant::default()));
+        }
         if ticket != "t".repeat(Secret::LEN) {
             return Err(Problem::new(Word::BadTicket, "This link or ticket is not valid any more."));
         }
-        let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
         let word = |text: &str| text.to_owned();
         let grant = Grant {
             session: word("s"),
@@ -137,6 +140,7 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     let (_, grant) = link.redeem(&ticket("t")).unwrap();
     assert_eq!((grant.session.as_str(), grant.role.as_str()), ("s", "view"));
     assert_eq!(link.redeem(&ticket("u")).unwrap_err().word, Word::BadTicket);
+    assert_eq!(link.redeem(&ticket("n")).unwrap_err().word, Word::Failed, "nobody's screen could not be closed");
 
     // A signal to the display alone. It may not be listening yet, so it is told until it hears.
     let place = screens.expect().enter(viewer("1")).unwrap();
@@ -156,12 +160,14 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
 
     // What was revoked while the launcher was away is learnt when it is back.
     let place = screens.expect().enter(viewer("2")).unwrap();
+    hears(&reports, &["2"]);
     first.close().unwrap();
     let (second, _) = launcher(&daemon, &[right("2")], &sender);
     assert!(rings(&place), "the rights are checked again when the launcher is back");
 
     // The same with the bus itself.
     let place = screens.expect().enter(viewer("3")).unwrap();
+    hears(&reports, &["2", "3"]);
     drop(daemon);
     drop(second);
     assert_eq!(link.redeem(&ticket("t")).unwrap_err().word, Word::Unavailable);

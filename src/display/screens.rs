@@ -198,6 +198,17 @@ mod tests {
         assert!(!rung(&another.enter(viewer("s", "2")).unwrap()));
         // All have entered: the next redemption is judged by the launcher alone.
         assert!(!rung(&screens.expect().enter(viewer("s", "1")).unwrap()));
+        screens.revoke("s", "1");
+        assert!(!rung(&screens.expect().enter(viewer("s", "1")).unwrap()));
+    }
+
+    #[test]
+    fn what_is_revoked_counts_though_another_redemption_comes_to_nothing() {
+        let screens = Screens::default();
+        let (expected, another) = (screens.expect(), screens.expect());
+        screens.revoke("s", "1");
+        drop(another);
+        assert!(rung(&expected.enter(viewer("s", "1")).unwrap()));
     }
 
     #[test]
