@@ -239,11 +239,14 @@ mod tests {
     fn what_is_remembered_comes_into_force_with_its_image() {
         let machine = Machine::new("force");
         let work = machine.work("v1", "t1");
+        // The session's user makes files there, whatever root's umask says.
+        assert_eq!(fs::metadata(module(&work).unwrap()).unwrap().mode() & 0o777, 0o777);
         machine.home().put(&work.join("disk")).unwrap();
         assert_eq!(machine.remembers(), both("v1", "t1"));
         let kept = Nvram::find(&machine.image()).unwrap();
         let mode = |path: Option<PathBuf>| fs::metadata(path.unwrap()).unwrap().mode() & 0o777;
         assert_eq!((mode(kept.tpm()), mode(kept.variables("uefi"))), (0o600, 0o644));
+        assert!(kept.folder.file_name().unwrap().to_str().unwrap().starts_with(".a.img."), "no other image's");
         assert_eq!((mode(Some(kept.folder.clone())), kept.variables("uefi-secure")), (0o700, None));
         // The next one begins with it.
         let work = machine.work("ignored", "ignored");

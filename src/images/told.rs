@@ -43,3 +43,23 @@ pub(crate) fn read<T: DeserializeOwned>(line: &str, what: &str) -> Result<T, Pro
 pub(crate) fn unlike(what: &str) -> Problem {
     Problem::failed(format!("{what} printed something else than its report."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_result_is_told_in_plain_text() {
+        for (full, word) in [(true, Word::NoSpace), (false, Word::Failed)] {
+            let line = serde_json::to_string(&Failed::new("It is\tfull.", full)).unwrap();
+            let problem = Problem::from(read::<Failed>(&line, "It").unwrap());
+            assert_eq!((problem.word, problem.message.contains('\t')), (word, false));
+        }
+        // A stranger's word is not believed to be plain.
+        let problem = Problem::from(read::<Failed>(r#"{"problem":"a\u001b[2Jb","full":false}"#, "It").unwrap());
+        assert!(!problem.message.contains('\u{1b}'), "{problem:?}");
+        for odd in ["", "text", r#"{"problem":"","full":false,"more":1}"#] {
+            assert!(read::<Failed>(odd, "The program").unwrap_err().message.starts_with("The program"), "{odd:?}");
+        }
+    }
+}

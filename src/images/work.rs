@@ -160,6 +160,32 @@ fn swept(root: &Path, folder: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_image_is_made_where_nobody_gets_and_goes_unless_it_is_put_in_force() {
+        let root = std::env::temp_dir().join(format!("qwd-work-{}-new", std::process::id()));
+        fs::create_dir_all(root.join(".a.img.work")).unwrap();
+        fs::write(root.join(".a.img.work/disk"), "the rest of an earlier run").unwrap();
+        let home = Home::find(&root, &"a.img".parse().unwrap()).unwrap();
+        let holds = [Hold::take(&root, &home.keys()[0], "made").unwrap()];
+        let work = Work::begin(&home, &holds).unwrap();
+        let folder = work.folder().to_owned();
+        assert_eq!((mode(&folder), fs::read_dir(&folder).unwrap().count()), (0o700, 0));
+        assert_eq!(mode(&work.workshop().unwrap()), 0o755);
+        work.create().unwrap();
+        assert!(work.create().is_err(), "nothing is written over");
+        assert_eq!(mode(&work.disk()), 0o666);
+        fs::write(work.disk(), "new").unwrap();
+        assert_eq!(work.settle().unwrap(), 3);
+        assert_eq!((mode(&work.disk()), mode(&folder)), (0o644, 0o711));
+        drop(work);
+        assert!(!folder.exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+
     #[test]
     fn what_was_left_is_removed_and_nothing_else() {
         let root = std::env::temp_dir().join(format!("qwd-work-{}", std::process::id()));

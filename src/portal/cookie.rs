@@ -98,5 +98,8 @@ mod tests {
         assert!(set.starts_with("__Host-qwd=aaa") && set.contains("; Secure;") && set.contains("Path=/;"));
         assert!(set.contains("HttpOnly") && !set.contains("Domain"));
         assert!(!Cookie::SignIn.write(&value, false).contains("Secure"));
+        // A browser that is closed forgets who has signed in, and that the person was there before it does not.
+        assert!(!set.contains("Max-Age") && Cookie::Device.write(&value, true).contains("Max-Age="));
+        assert!(Cookie::SignIn.clear(true).starts_with("__Host-qwd=; Max-Age=0; "));
     }
 }

@@ -97,6 +97,18 @@ fn an_empty_password_is_no_sign_in() {
 }
 
 #[test]
+fn a_name_that_nobody_has_is_asked_about_nowhere() {
+    let (bench, helper) = with_imap();
+    for name in ["a".repeat(257), "alice\u{7f}".to_owned(), "alice\u{85}".to_owned()] {
+        let reply = try_to_sign_in(&mut from(&bench, "192.0.2.7"), &name, "right");
+        assert!((400..=401).contains(&reply.status), "{}", reply.status);
+    }
+    assert_eq!(helper.count(), 0);
+    assert_eq!(try_to_sign_in(&mut from(&bench, "192.0.2.7"), &"a".repeat(256), "right").status, 401);
+    assert_eq!(helper.count(), 1);
+}
+
+#[test]
 fn a_password_is_checked_as_it_was_typed() {
     let (bench, helper) = with_imap();
     let mut alice = from(&bench, "192.0.2.7");
@@ -177,8 +189,21 @@ fn a_server_that_is_down_is_named_and_the_next_method_is_tried() {
     let mut alice = from(&bench, "192.0.2.7");
     let reply = try_to_sign_in(&mut alice, "alice", "wrong");
     assert_eq!(reply.status, 503);
-    assert!(text(&reply).contains("mail.example.org does not answer."));
+    let page = text(&reply);
+    assert!(page.contains("were not accepted, and not everybody could be asked. The mail server mail.example.org"));
     assert_eq!(try_to_sign_in(&mut alice, "alice", "right").status, 303);
+}
+
+#[test]
+fn who_is_refused_by_one_method_waits_though_another_is_down() {
+    let bench = Bench::new();
+    bench.root.write(CONFIG, "[sign_in]\nmethods = ['imap', 'pam']\n[sign_in.imap]\nserver = 'mail.example.org'\n");
+    let _pam = Helper::of_alice(bench.root.path(), PAM_SOCKET);
+    let mut alice = from(&bench, "192.0.2.7");
+    for _ in 0..3 {
+        assert_eq!(try_to_sign_in(&mut alice, "alice", "wrong").status, 503);
+    }
+    assert_eq!(try_to_sign_in(&mut alice, "alice", "right").status, 429);
 }
 
 #[test]
@@ -225,6 +250,15 @@ fn who_fails_often_waits_and_nobody_else_does() {
     assert_eq!((status, error["error"].as_str()), (429, Some("too_many_attempts")));
     assert_eq!(try_to_sign_in(&mut from(&bench, "192.0.2.7"), "bob", "bob's").status, 303);
     assert_eq!(try_to_sign_in(&mut from(&bench, "198.51.100.9"), "alice", "right").status, 303);
+}
+
+#[test]
+fn a_right_password_is_no_failure_however_often_it_is_given() {
+    let (bench, helper) = with_imap();
+    for _ in 0..6 {
+        assert_eq!(try_to_sign_in(&mut from(&bench, "192.0.2.7"), "alice", "right").status, 303);
+    }
+    assert_eq!(helper.count(), 6);
 }
 
 #[test]
