@@ -289,6 +289,7 @@ pub(crate) mod tests {
             id: id.into(),
             owner: owner.into(),
             machine: "grub.iso".into(),
+            description: String::new(),
             state: "running".into(),
             message: String::new(),
             cpus: 1,
@@ -355,6 +356,7 @@ pub(crate) mod tests {
         let (root, store) = store("first");
         let id: SessionId = ID.parse().unwrap();
         let mut old = serde_json::to_value(record(ID, "alice")).unwrap();
+        old["session"].as_object_mut().unwrap().remove("description");
         old["shares"] = serde_json::json!([
             {"id": "s1", "role": "view", "secret_sha256": "00", "created_at": 5, "expires_at": 0}
         ]);

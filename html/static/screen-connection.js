@@ -79,7 +79,7 @@ export class Connection extends EventTarget {
   async #attempt() {
     const [{ default: RFB }, right] = await Promise.all([import('../novnc/core/rfb.js'), api.ticket()]);
     page.role = right.role;
-    page.machine = right.session?.machine ?? page.machine;
+    page.machine = right.session?.description || right.session?.machine || page.machine;
     page.owner = right.session?.owner ?? page.owner;
     const code = await this.#show(RFB, right.ticket);
     return { shown: true, ...(await this.#judge(code)) };

@@ -39,6 +39,9 @@ pub struct Session {
     pub owner: String,
     /// The machine it runs.
     pub machine: String,
+    /// What the catalogue says of it; else empty. (Records of the first version lack this.)
+    #[serde(default)]
+    pub description: String,
     /// `starting`, `running`, `stopping`, `ended` or `failed`.
     pub state: String,
     /// Why it ended or failed, as a sentence; else empty.
@@ -62,6 +65,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// What people read first: what the machine is, or else its name.
+    pub fn title(&self) -> &str {
+        if self.description.is_empty() { &self.machine } else { &self.description }
+    }
+
     /// True once it has ended, well or not; it is known for some time after.
     pub fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "ended" | "failed")

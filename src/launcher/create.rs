@@ -169,6 +169,7 @@ fn admit(
             id: id.to_string(),
             owner: order.owner.to_string(),
             machine: order.machine.to_string(),
+            description: ready.entry.description.clone().unwrap_or_default(),
             state: State::Starting.to_string(),
             message: String::new(),
             cpus: order.wanted.cpus,

@@ -48,6 +48,7 @@ pub(super) fn a_session(id: &str, owner: &str) -> Session {
         id: id.into(),
         owner: owner.into(),
         machine: "Debian 12 (desktop).qcow2".into(),
+        description: "Debian 12 with Xfce".into(),
         state: "running".into(),
         message: String::new(),
         cpus: 1,

@@ -188,6 +188,7 @@ impl Fake {
             id: SessionId::from_bytes([all.len() as u8; 10]).to_string(),
             owner: asker.name,
             machine: wanted.machine,
+            description: String::new(),
             state: "starting".into(),
             message: String::new(),
             cpus: wanted.cpus.max(1),

@@ -27,7 +27,7 @@ pub fn screen(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let session = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str()))?;
     let owner = if session.owner == asker.name { "" } else { session.owner.as_str() };
-    let (session, machine, role) = (session.id.as_str(), session.machine.as_str(), Role::Control.as_str());
+    let (session, machine, role) = (session.id.as_str(), session.title(), Role::Control.as_str());
     page(200, &ScreenPage { session, machine, role, owner, ..ScreenPage::of_nobody(ask) })
 }
 

@@ -254,12 +254,29 @@ fn signing_in_leads_nowhere_else() {
 }
 
 #[test]
+fn a_session_is_called_what_the_catalogue_calls_its_machine_or_by_its_file() {
+    let bench = Bench::new();
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let mut alice = Browser::of(&bench, "alice");
+    let mut read = |path: &str| text(&alice.get(path));
+    let page = read("/sessions/abcdefghjk");
+    assert!(page.contains("<title>Debian 12 with Xfce: ") && page.contains("<h1>Debian 12 with Xfce</h1>"));
+    assert!(page.contains("<dt>Machine</dt><dd>Debian 12 (desktop).qcow2</dd>"));
+    assert!(read("/sessions").contains(">Debian 12 with Xfce</a>"));
+    assert!(read("/sessions/abcdefghjk/screen").contains("<title>Debian 12 with Xfce</title>"));
+    bench.world.lock().unwrap().sessions[0].description.clear();
+    let page = read("/sessions/abcdefghjk");
+    assert!(page.contains("<h1>Debian 12 (desktop).qcow2</h1>") && !page.contains("<dt>Machine</dt>"));
+    assert!(read("/sessions/abcdefghjk/screen").contains("<title>Debian 12 (desktop).qcow2</title>"));
+}
+
+#[test]
 fn what_the_guest_or_the_catalogue_says_is_text() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
     let evil = "<script>alert(1)</script>\"'";
     let mut session = a_session("abcdefghjk", "alice");
-    (session.machine, session.message) = (evil.into(), evil.into());
+    (session.machine, session.description, session.message) = (evil.into(), evil.into(), evil.into());
     session.notes = vec![evil.into()];
     {
         let mut world = bench.world.lock().unwrap();
