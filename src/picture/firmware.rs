@@ -255,6 +255,27 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_looked_for_where_the_programs_put_them() {
+        let seen = |size| {
+            let grid = |grid: &Grid| (grid.letter, grid.at, (grid.columns, grid.rows), grid.drawn);
+            grids(size).iter().map(grid).collect::<Vec<_>>()
+        };
+        assert_eq!(seen((720, 400)), [((9, 16), (0, 0), (80, 25), false)]);
+        let text = |area| ((8, 16), (0, 0), area, false);
+        let edk = |at, area| (EDK, at, area, true);
+        assert_eq!(seen((640, 400)), [text((80, 25)), edk((0, 0), (80, 21))]);
+        assert_eq!(
+            seen((1280, 800)),
+            [text((160, 50)), edk((0, 1), (160, 42)), edk((320, 162), (80, 25)), edk((240, 105), (100, 31))]
+        );
+        assert_eq!(
+            seen((640, 950)),
+            [text((80, 59)), edk((0, 0), (80, 50)), edk((0, 237), (80, 25)), edk((0, 0), (80, 50))]
+        );
+        assert_eq!(seen((320, 200)), [text((40, 12)), edk((0, 5), (40, 10))]);
+    }
+
+    #[test]
     fn edk_centers_its_area_writes_on_in_the_next_row_and_draws_a_logo() {
         let size = (1280, 800);
         for grid in grids(size).into_iter().filter(|grid| grid.drawn) {

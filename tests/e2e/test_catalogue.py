@@ -99,8 +99,11 @@ def test_the_choices_follow_the_machine_and_without_a_script_its_usual_amounts_h
         plain.click("form[action$='/sessions'] button.primary")
         plain.wait(lambda: "/sessions/" in plain.url)
         made = bed.json("show", plain.url.rsplit("/", 1)[1])
+        heading, figures = plain.find("h1").text, plain.find("#figures").text
+        shot(plain, "catalogue-session")
         bed.ctl("stop", made["id"], check=False)
     assert (made["machine"], made["cpus"], made["memory_bytes"]) == ("lab.iso", 2, 128 << 20)
+    assert made["description"] == heading == "A laboratory" and "lab.iso" in figures
 
 
 def test_a_picture_of_the_administrators_runs_no_script_and_nothing_else_is_given_out(page, bed):
@@ -207,7 +210,7 @@ def test_firmware_that_finds_nothing_to_boot_is_no_screen_and_its_line_is_told(b
     done = bed.ctl("machines", "check", *said, "--wait", "240", "--pictures", "/root/pictures", "--json", check=False)
     found = {one["name"]: one for one in json.loads(done.stdout)}
     for name, line in said.items():
-        assert found[name]["result"] == "unbootable" and f"'{line}'" in found[name]["message"], found
+        assert found[name]["result"] == "unbootable" and f"'{line.rstrip('.')}'" in found[name]["message"], found
         bed.run("test", "-s", found[name]["picture"])
     assert done.returncode == 1
 
