@@ -98,7 +98,7 @@ pub(in crate::ctl) fn create(args: &Args, wanted: &Create) -> Result<(), Problem
         session: None,
     };
     let prepared = Prepared::new(&keeper, held, work.keep(plan, Some(&cd))?);
-    let file = cd.file_name().unwrap_or_default().to_string_lossy();
+    let file = wanted.iso.file_name().unwrap_or_default().to_string_lossy();
     let description = wanted.description.clone().unwrap_or_else(|| format!("Installed from {}", command_word(&file)));
     register(keeper.root(), &name, &description)?;
     sessions::begin(args, &name, &wanted.how, Some(prepared))

@@ -58,10 +58,9 @@ impl Verdict {
                     "loading",
                     format!("It was still being loaded after {wait} s, at '{line}'; '--wait' gives it longer."),
                 ),
-                Seen::Unbootable(line) => (
-                    "unbootable",
-                    format!("It finds nothing to boot: its screen says '{}'.", line.trim_end_matches('.')),
-                ),
+                Seen::Unbootable(line) => {
+                    ("unbootable", format!("Its screen says '{line}': it finds nothing to boot."))
+                }
             },
             Self::Failed(message) => ("failed", message.clone()),
             Self::Refused(message) => ("refused", message.clone()),
