@@ -46,6 +46,8 @@ def between(figures, before, after):
 def test_the_figures_of_a_busy_session_are_the_kernels(bed, session):
     made = session("--memory", "256M", machine="memtest.iso")["id"]
     path = group(bed, made)
+    # While QEMU and its guest start, memory is given back as well as taken.
+    bed.wait(f"[ $(sed -n 's/^usage_usec //p' /sys/fs/cgroup{path}/cpu.stat) -gt 10000000 ]", 180)
     before = [look(bed, path) for look in (kernel, cgtop)]
     lines = json.loads(bed.run("python3", "-c", READINGS).stdout)
     after = [look(bed, path) for look in (cgtop, kernel)]
