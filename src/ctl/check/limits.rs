@@ -17,12 +17,16 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
     }
     // The form leaves out what cannot be had: only who asks for it in the configuration is told.
     let (page, usual) = (&settings.page, Settings::default().page);
-    let cpus = page.cpus.iter().filter(|n| !fits(**n, least)).map(u32::to_string).collect();
-    let memory = page.memory.iter().filter(|m| !fits(1, **m)).map(Bytes::to_string).collect();
-    let offers: [(&str, bool, Vec<String>); 2] =
-        [("page.cpus", page.cpus != usual.cpus, cpus), ("page.memory", page.memory != usual.memory, memory)];
-    for (key, _, never) in offers.iter().filter(|(_, set, never)| *set && !never.is_empty()) {
-        found.warn(never_fits(key, &never.join(", "), host));
+    let mut offered = |key: &str, never: Vec<String>| {
+        if !never.is_empty() {
+            found.warn(never_fits(key, &never.join(", "), host));
+        }
+    };
+    if page.cpus != usual.cpus {
+        offered("page.cpus", page.cpus.iter().filter(|n| !fits(**n, least)).map(u32::to_string).collect());
+    }
+    if page.memory != usual.memory {
+        offered("page.memory", page.memory.iter().filter(|m| !fits(1, **m)).map(Bytes::to_string).collect());
     }
     if !fits(settings.session.cpus, settings.session.memory) {
         let wanted = format!("{} CPUs with {}", settings.session.cpus, settings.session.memory);

@@ -8,7 +8,7 @@ mod read;
 mod sparse;
 
 use super::facts::report_line;
-use super::told::Failed;
+use super::told::{self, Failed};
 use crate::model::Problem;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
         Ok(bytes) => Report::Good { bytes },
         Err(failure) => Report::Bad(Failed::new(&failure.sentence, failure.full)),
     };
-    eprintln!("{}", serde_json::to_string(&report).expect("plain records become JSON"));
+    told::tell(&report);
     ExitCode::SUCCESS
 }
 
