@@ -1,6 +1,6 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
-use super::args_images::{Build, Create, Growth, Import, growth};
+use super::args_images::{Build, Create, Gone, Growth, Import, growth};
 use crate::bus::NewShare;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
@@ -51,10 +51,7 @@ pub(super) enum Command {
         name: String,
     },
     /// Remove such a disk.
-    Discard {
-        /// The machine.
-        name: String,
-    },
+    Discard(Gone),
     /// Give a machine's disk another size. Its guest finds a larger disk, and must make use of it itself.
     Resize {
         /// The machine.
@@ -69,10 +66,7 @@ pub(super) enum Command {
         name: String,
     },
     /// Take a machine out of machines.conf, and remove its image.
-    Remove {
-        /// The machine.
-        name: String,
-    },
+    Remove(Gone),
     /// Start a session and print its id and address.
     Start(Start),
     /// List your sessions; root sees everybody's.

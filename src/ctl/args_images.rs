@@ -75,6 +75,16 @@ pub(super) enum Growth {
     To(Bytes),
 }
 
+/// What is removed for good.
+#[derive(Group)]
+pub(super) struct Gone {
+    /// The machine.
+    pub(super) name: String,
+    /// Do not ask first, as is done at a terminal.
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
 /// A new size, or so much more.
 pub(super) fn growth(text: &str) -> Result<Growth, String> {
     if text.starts_with('-') {

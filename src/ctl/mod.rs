@@ -5,6 +5,7 @@
 
 mod args;
 mod args_images;
+mod ask;
 mod check;
 mod client;
 mod config;
@@ -57,9 +58,9 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Resize { name, size } => keep::resize(args, name, *size)?,
         Command::Create(wanted) => keep::create(args, wanted)?,
         Command::Adopt { name } => keep::adopt(args, name)?,
-        Command::Discard { name } => keep::discard(args, name)?,
+        Command::Discard(wanted) => keep::discard(args, wanted)?,
         Command::Compact { name } => keep::compact(args, name)?,
-        Command::Remove { name } => keep::remove(args, name)?,
+        Command::Remove(wanted) => keep::remove(args, wanted)?,
         Command::Status => return status::status(args),
         Command::Check => return check::check(args),
         Command::Config => config::config(args)?,

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, Outcome, qwdctl};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -226,6 +226,35 @@ fn a_machine_goes_with_its_section_and_a_file_behind_a_link_stays() {
     assert!(done.code == 0 && done.err.contains("srv/disk.raw"), "{}", done.err);
     assert!(Path::new(&images.source("raw")).exists() && !images.image().is_symlink());
     images.nothing_half_made();
+}
+
+/// What it says at a terminal to somebody who answers so, and its exit status.
+fn at_a_terminal(images: &Images, line: &str, answer: &str) -> (Option<i32>, String) {
+    let command = format!("{} --root {} {line}", qwdctl().display(), images.bed.root.0.display());
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    (done.status.code(), String::from_utf8(done.stdout).unwrap())
+}
+
+#[test]
+fn at_a_terminal_somebody_is_asked_before_an_image_goes() {
+    const QUESTION: &str = "Remove the machine 'new.img' and its image? [y/N] ";
+    let images = Images::new();
+    assert_eq!(images.import(&images.source("raw"), "").code, 0);
+    let listed = images.catalogue();
+    for answer in ["n\n", "\n", "yes!\n", "\u{4}"] {
+        let (code, text) = at_a_terminal(&images, "remove new.img", answer);
+        assert!(code == Some(1) && text.contains(QUESTION) && text.contains("Nothing was removed."), "{text}");
+        assert!(images.image().exists() && images.catalogue() == listed);
+    }
+    let (code, text) = at_a_terminal(&images, "remove new.img", "Y\n");
+    assert!(code == Some(0) && text.contains("new.img: removed") && !images.image().exists(), "{text}");
+    assert_eq!(images.import(&images.source("raw"), "").code, 0);
+    let (code, text) = at_a_terminal(&images, "remove new.img --yes", "");
+    assert!(code == Some(0) && !text.contains(QUESTION) && !images.image().exists(), "{text}");
 }
 
 #[test]

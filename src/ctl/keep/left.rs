@@ -3,6 +3,8 @@
 use super::register::{register, unregister};
 use super::{Keeper, Outcome};
 use crate::ctl::args::Args;
+use crate::ctl::args_images::Gone;
+use crate::ctl::ask;
 use crate::ctl::examine::Unprivileged;
 use crate::images::fetch::Hands;
 use crate::images::{Kept, Purpose};
@@ -28,11 +30,12 @@ pub(in crate::ctl) fn adopt(args: &Args, name: &str) -> Result<(), Problem> {
 }
 
 /// Removes it, and the section of a machine that was never installed.
-pub(in crate::ctl) fn discard(args: &Args, name: &str) -> Result<(), Problem> {
-    let name: MachineName = name.parse()?;
+pub(in crate::ctl) fn discard(args: &Args, wanted: &Gone) -> Result<(), Problem> {
+    let name: MachineName = wanted.name.parse()?;
     let keeper = Keeper::new(args)?;
     let held = keeper.hold(&name, "cleared up")?;
     let kept = left(&keeper, &name)?;
+    ask::sure(wanted.yes, &format!("Remove what is kept of a session that worked on '{name}'?"))?;
     if kept.plan.registered && !held.home.is_there() {
         unregister(keeper.root(), &name)?;
     }

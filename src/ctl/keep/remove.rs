@@ -3,12 +3,13 @@
 use super::register::unregister;
 use super::{Keeper, Outcome};
 use crate::ctl::args::Args;
-use crate::ctl::{machines, out};
+use crate::ctl::args_images::Gone;
+use crate::ctl::{ask, machines, out};
 use crate::model::{MachineName, Problem, Word};
 
 /// Takes the section out first: what is not offered may be gone, but not the other way round.
-pub(in crate::ctl) fn remove(args: &Args, name: &str) -> Result<(), Problem> {
-    let name: MachineName = name.parse()?;
+pub(in crate::ctl) fn remove(args: &Args, wanted: &Gone) -> Result<(), Problem> {
+    let name: MachineName = wanted.name.parse()?;
     let keeper = Keeper::new(args)?;
     let listed = machines::catalogue(keeper.root()).get(&name).is_some();
     let held = keeper.hold(&name, "removed")?;
@@ -18,6 +19,7 @@ pub(in crate::ctl) fn remove(args: &Args, name: &str) -> Result<(), Problem> {
             format!("There is no machine '{name}'; 'qwdctl machines' lists those there are."),
         ));
     }
+    ask::sure(wanted.yes, &format!("Remove the machine '{name}' and its image?"))?;
     unregister(keeper.root(), &name)?;
     if let Some(file) = held.home.remove()? {
         out::complain(&format!("{name}: its image was a link; {}, to which it led, is left alone.", file.display()));
