@@ -14,6 +14,11 @@ function fits(select, option, [least, most, usual]) {
   return amount >= least && (most === 0 || amount <= most);
 }
 
+/** Whether this is what the first choice says already. */
+function again(option, usual) {
+  return option.value !== "" && option.textContent === usual;
+}
+
 function follow(radio) {
   const usual = radio.dataset.usual.split("|");
   for (const [at, name] of ["cpus", "memory", "lifetime"].entries()) {
@@ -21,7 +26,7 @@ function follow(radio) {
     if (!select) return;
     for (const option of select.options) {
       if (option.value === "") option.textContent = `${usual[at]} (usual)`;
-      option.hidden = option.disabled = !fits(select, option, bounds(radio, name));
+      option.hidden = option.disabled = !fits(select, option, bounds(radio, name)) || again(option, usual[at]);
     }
     if (select.selectedOptions[0]?.disabled !== false) {
       select.value = [...select.options].find((option) => !option.disabled)?.value ?? "";
