@@ -6,7 +6,9 @@ use crate::qemu::{BRIDGE_HELPER, BRIDGE_TOOL};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use sysinfo::System;
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
@@ -20,9 +22,12 @@ pub fn now_microseconds() -> u64 {
 
 /// Load, memory and CPUs at this moment.
 pub fn figures() -> Host {
-    let mut system = sysinfo::System::new();
+    // What is found out once more each time takes several times as long as what changes.
+    static CPUS: LazyLock<u32> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+    static SYSTEM: LazyLock<Mutex<System>> = LazyLock::new(|| Mutex::new(System::new()));
+    let cpus = *CPUS;
+    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
     system.refresh_memory();
-    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Host {
         cpus,
@@ -84,7 +89,7 @@ fn is_interface(name: &str, list: &str) -> bool {
 
 /// The host's name.
 pub fn name() -> String {
-    sysinfo::System::host_name().unwrap_or_else(|| "localhost".to_owned())
+    System::host_name().unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The names of this server: its host name, and those that `/etc/hosts` (below `root`) has beside it.

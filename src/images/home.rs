@@ -42,13 +42,19 @@ impl Home {
             Err(e) if e.kind() == ErrorKind::NotFound => None,
             _ => Some(locate(machines, name)?),
         };
+        Ok(Self::of(machines, name, present))
+    }
+
+    /// The same, where it is known already what there is.
+    pub fn of(machines: &Path, name: &MachineName, present: Option<Place>) -> Self {
+        let link = machines.join(name.as_str());
         let leads = fs::read_link(&link);
         let fetched = leads.is_ok_and(|to| to.strip_prefix(machines).unwrap_or(&to).starts_with(DOWNLOADS));
         let target = match &present {
             Some(place) if !fetched => place.path.clone(),
             _ => link,
         };
-        Ok(Self { machines: machines.to_owned(), name: name.clone(), present, fetched, target })
+        Self { machines: machines.to_owned(), name: name.clone(), present, fetched, target }
     }
 
     /// The machine.

@@ -29,6 +29,8 @@ pub struct Place {
     pub path: PathBuf,
     /// Which content it has.
     pub identity: Identity,
+    /// Everybody may read it.
+    pub readable: bool,
 }
 
 /// The image of a machine, or why there is none: [`Word::MachineUnusable`] with the command that mends it.
@@ -48,7 +50,8 @@ pub fn locate(machines: &Path, name: &MachineName) -> Result<Place, Problem> {
         return Err(unusable(format!("The image of '{name}' ({}) is not a regular file.", path.display())));
     }
     let mtime_ns = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
-    Ok(Place { path, identity: Identity { dev: meta.dev(), inode: meta.ino(), size: meta.size(), mtime_ns } })
+    let identity = Identity { dev: meta.dev(), inode: meta.ino(), size: meta.size(), mtime_ns };
+    Ok(Place { path, identity, readable: meta.mode() & 0o004 != 0 })
 }
 
 /// The text as one word of a shell command, for sentences that tell somebody what to type.
@@ -62,7 +65,8 @@ pub fn command_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     struct Folder(PathBuf);
 
@@ -105,6 +109,17 @@ mod tests {
         std::fs::write(folder.0.join("new"), "abc").unwrap();
         std::fs::rename(folder.0.join("new"), folder.0.join("x.raw")).unwrap();
         assert_ne!(locate(&folder.0, &name("x.raw")).unwrap().identity, before);
+    }
+
+    #[test]
+    fn who_may_read_it_is_known() {
+        let folder = Folder::new("readable");
+        let file = folder.0.join("x.raw");
+        std::fs::write(&file, "abc").unwrap();
+        for (mode, readable) in [(0o640, false), (0o644, true), (0o604, true)] {
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(locate(&folder.0, &name("x.raw")).unwrap().readable, readable, "{mode:o}");
+        }
     }
 
     #[test]

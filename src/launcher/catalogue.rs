@@ -5,39 +5,58 @@
 
 use super::caller::Person;
 use super::core::Core;
-use super::ready::{is_unborn, nobody_changes};
+use super::ready::{nobody_holds, nobody_writes};
 use crate::bus::Machine;
 use crate::config::{MachineEntry, Reach, Settings, Word as _};
-use crate::images::{Facts, Kept, Place, REPORT_MAX, locate, read_report};
+use crate::images::{Facts, Home, Kept, Place, Purpose, REPORT_MAX, locate, read_report};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Allowed};
 use crate::qemu::Hardware;
 use crate::unit;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::PoisonError;
 
 /// The machines that this person may use, all of them for root and before anybody is signed in, each with
 /// the reason if it cannot be started, or, by `unfit`, not now.
 pub(super) fn machines(
     core: &Core,
+    settings: &Settings,
     person: Option<&Person>,
     unfit: impl Fn(&MachineEntry) -> Option<String>,
 ) -> Vec<Machine> {
-    let loaded = core.loaded();
-    let usual = person.map_or_else(|| usual(&loaded.settings), |p| p.allowed.usual(&loaded.settings.session));
+    let usual = person.map_or_else(|| usual(settings), |p| p.allowed.usual(&settings.session));
     let root = person.is_some_and(|person| person.root);
     let person = person.filter(|person| !person.root);
     let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
     let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
+    let found = offered.map(|entry| (entry, Stock::of(settings, &entry.name)));
     // What is being installed is nobody's business until it is.
-    let offered = offered.filter(|m| root || !is_unborn(&loaded.settings, &m.name));
-    let described = |entry: &MachineEntry| {
-        let machine = describe(core, &loaded.settings, entry, usual);
+    let found = found.filter(|(_, stock)| root || !stock.unborn);
+    let described = |(entry, stock)| {
+        let machine = describe(core, settings, entry, stock, usual);
         let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
         Machine { unfit: unfit.unwrap_or_default(), ..machine }
     };
-    offered.map(described).collect()
+    found.map(described).collect()
+}
+
+/// What there is of a machine on the disk, looked at once: a page lists many.
+struct Stock {
+    place: Result<Place, Problem>,
+    kept: Option<Kept>,
+    /// No more than a disk on which it is to be installed.
+    unborn: bool,
+}
+
+impl Stock {
+    fn of(settings: &Settings, name: &MachineName) -> Self {
+        let folder = &settings.machines_dir;
+        let place = locate(folder, name);
+        let kept = Kept::read(&Home::of(folder, name, place.as_ref().ok().cloned()).work());
+        let installs = kept.as_ref().is_some_and(|kept| kept.plan.purpose == Purpose::Install);
+        let unborn = installs && !folder.join(name.as_str()).exists();
+        Self { place: place.and_then(|place| usable(name, place)), kept, unborn }
+    }
 }
 
 fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
@@ -50,15 +69,22 @@ fn usual(settings: &Settings) -> (u32, Bytes, Lifetime) {
     Allowed::anybody(settings).usual(&settings.session)
 }
 
-fn describe(core: &Core, settings: &Settings, entry: &MachineEntry, usual: (u32, Bytes, Lifetime)) -> Machine {
-    let place = usable_place(settings, &entry.name);
+fn describe(
+    core: &Core,
+    settings: &Settings,
+    entry: &MachineEntry,
+    stock: Stock,
+    usual: (u32, Bytes, Lifetime),
+) -> Machine {
+    let Stock { place, kept, unborn } = stock;
     let hardware = hardware(settings, entry);
     let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(reach(settings, entry)).and(place.as_ref().map(drop).map_err(Clone::clone)).err();
-    let problem = nobody_changes(core, settings, &entry.name, place.as_ref().ok()).err().or(problem);
-    let unborn = problem.is_some() && is_unborn(settings, &entry.name);
-    let kept = Kept::find(&settings.machines_dir, &entry.name).filter(|_| unborn);
+    let unchanged = nobody_holds(core, settings, &entry.name, place.as_ref().ok())
+        .and_then(|()| nobody_writes(core, &entry.name, kept.as_ref()));
+    let problem = unchanged.err().or(problem);
+    let kept = kept.filter(|_| unborn);
     let problem =
         problem.map(|p| kept.filter(|_| p.word == Word::MachineUnusable).map_or(p.message, |kept| kept.left()));
     Machine {
@@ -75,7 +101,7 @@ pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Proble
     let settings = &loaded.settings;
     let catalogue = core.catalogue();
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let mut machine = describe(core, settings, entry, usual(settings));
+    let mut machine = describe(core, settings, entry, Stock::of(settings, name), usual(settings));
     let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
     if let Err(problem) = facts {
         machine.problem = problem.message;
@@ -113,20 +139,19 @@ pub(super) fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, 
     })
 }
 
-/// A session's user is nobody in particular, so everybody must be able to read an image.
+/// The image, if sessions can use it.
 pub(super) fn usable_place(settings: &Settings, name: &MachineName) -> Result<Place, Problem> {
-    let place = locate(&settings.machines_dir, name)?;
-    let mode = std::fs::metadata(&place.path).map_or(0, |m| m.permissions().mode());
-    if mode & 0o004 == 0 {
-        return Err(Problem::new(
-            Word::MachineUnusable,
-            format!(
-                "The image of '{name}' cannot be read by sessions: 'chmod a+r \"{}\"' mends it.",
-                place.path.display()
-            ),
-        ));
+    usable(name, locate(&settings.machines_dir, name)?)
+}
+
+/// A session's user is nobody in particular, so everybody must be able to read an image.
+fn usable(name: &MachineName, place: Place) -> Result<Place, Problem> {
+    if place.readable {
+        return Ok(place);
     }
-    Ok(place)
+    let path = place.path.display();
+    let text = format!("The image of '{name}' cannot be read by sessions: 'chmod a+r \"{path}\"' mends it.");
+    Err(Problem::new(Word::MachineUnusable, text))
 }
 
 /// What the image is, found out once for each content.

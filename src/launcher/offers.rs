@@ -5,7 +5,7 @@ use super::core::Core;
 use super::table::taken;
 use super::{catalogue, create};
 use crate::bus::{self, Machine};
-use crate::config::MachineEntry;
+use crate::config::{MachineEntry, Settings};
 use crate::host;
 use crate::policy::{self, Allowed, Offer, Situation};
 
@@ -17,23 +17,23 @@ pub(super) fn machines(core: &Core, person: Option<&Person>) -> Vec<Machine> {
 /// What would be accepted from this person now; before anybody is signed in, from somebody of whom
 /// nothing is known.
 pub(super) fn offer(core: &Core, person: Option<&Person>) -> bus::Offer {
-    decide(core, person, |offer, _| told(offer))
+    decide(core, person, |_, offer, _| told(offer))
 }
 
 /// Both, from the same figures.
 pub(super) fn front(core: &Core, person: Option<&Person>) -> (bus::Offer, Vec<Machine>) {
-    decide(core, person, |offer, situation| {
+    decide(core, person, |settings, offer, situation| {
         // Where nothing can be started, one reason is enough.
         let unfit = |entry: &MachineEntry| match &offer.reason {
             None => situation.unfit(&policy::needs(entry)),
             Some(_) => None,
         };
-        let machines = catalogue::machines(core, person, unfit);
+        let machines = catalogue::machines(core, settings, person, unfit);
         (told(offer), machines)
     })
 }
 
-fn decide<T>(core: &Core, person: Option<&Person>, then: impl FnOnce(Offer, &Situation<'_>) -> T) -> T {
+fn decide<T>(core: &Core, person: Option<&Person>, then: impl FnOnce(&Settings, Offer, &Situation<'_>) -> T) -> T {
     let loaded = core.loaded();
     let settings = &loaded.settings;
     let allowed = person.map_or_else(|| Allowed::anybody(settings), |person| person.allowed.clone());
@@ -41,7 +41,7 @@ fn decide<T>(core: &Core, person: Option<&Person>, then: impl FnOnce(Offer, &Sit
     let situation = Situation::new(settings, &allowed, host::figures(), &sessions, person.map(|p| &p.name));
     let offer = situation.offer();
     let no_room = || create::room(settings).err().map(|problem| problem.message);
-    then(Offer { reason: offer.reason.or_else(no_room), ..offer }, &situation)
+    then(settings, Offer { reason: offer.reason.or_else(no_room), ..offer }, &situation)
 }
 
 fn told(offer: Offer) -> bus::Offer {

@@ -115,13 +115,25 @@ pub(super) fn nobody_changes(
     name: &MachineName,
     place: Option<&Place>,
 ) -> Result<(), Problem> {
+    nobody_holds(core, settings, name, place)?;
+    nobody_writes(core, name, Kept::find(&settings.machines_dir, name).as_ref())
+}
+
+/// Refuses while a command of root's is at work on the image.
+pub(super) fn nobody_holds(
+    core: &Core,
+    settings: &Settings,
+    name: &MachineName,
+    place: Option<&Place>,
+) -> Result<(), Problem> {
     let named = settings.machines_dir.join(name.as_str());
     let mut keys = std::iter::once(named.as_path()).chain(place.map(|place| place.path.as_path()));
-    if let Some(doing) = keys.find_map(|key| held(&core.root, key)) {
-        return Err(busy(&doing));
-    }
-    let kept = Kept::find(&settings.machines_dir, name);
-    match kept.as_ref().and_then(|kept| Some((kept.plan.purpose, writer(core, kept)?))) {
+    keys.find_map(|key| held(&core.root, key)).map_or(Ok(()), |doing| Err(busy(&doing)))
+}
+
+/// Refuses while a session works on the disk that is kept.
+pub(super) fn nobody_writes(core: &Core, name: &MachineName, kept: Option<&Kept>) -> Result<(), Problem> {
+    match kept.and_then(|kept| Some((kept.plan.purpose, writer(core, kept)?))) {
         Some((Purpose::Master, id)) => Err(Problem::new(
             Word::WrongState,
             format!(
@@ -139,11 +151,4 @@ pub(super) fn nobody_changes(
 fn writer(core: &Core, kept: &Kept) -> Option<SessionId> {
     let id: SessionId = kept.plan.session.as_ref()?.parse().ok()?;
     core.store.exists(&id).then_some(id)
-}
-
-/// Whether all that there is of the machine is a disk on which it is to be installed.
-pub(super) fn is_unborn(settings: &Settings, name: &MachineName) -> bool {
-    let kept = Kept::find(&settings.machines_dir, name);
-    let installs = kept.is_some_and(|kept| kept.plan.purpose == Purpose::Install);
-    installs && !settings.machines_dir.join(name.as_str()).exists()
 }

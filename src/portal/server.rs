@@ -135,7 +135,8 @@ fn body(raw: &mut tiny_http::Request, request: &Request) -> Result<Zeroizing<Vec
         return Err((Refusal::too_large(), false));
     }
     // With room for all that is taken: what grows moves, and leaves copies of passwords behind.
-    let expected = raw.body_length().map_or(BODY_LIMIT, |length| length as u64).min(BODY_LIMIT) + 1;
+    let unsaid = if has("transfer-encoding") { BODY_LIMIT } else { 0 };
+    let expected = raw.body_length().map_or(unsaid, |length| length as u64).min(BODY_LIMIT) + 1;
     let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or_default()));
     let broken = |_| framing("The request broke off.", true);
     raw.as_reader().take(BODY_LIMIT + 1).read_to_end(&mut body).map_err(broken)?;
