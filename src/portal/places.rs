@@ -35,6 +35,12 @@ impl Places {
         taken.push(client);
         Some(Place { places: self, client })
     }
+
+    /// How many are taken at this moment.
+    #[cfg(test)]
+    pub fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
 }
 
 impl Drop for Place<'_> {
