@@ -52,7 +52,8 @@ build() {
     tests/package/build-deb | tee "$out/deb"
 }
 
-stage unit count_cargo cargo test --locked --no-fail-fast
+# A test that waits for ever is to fail, and the others to be run.
+stage unit count_cargo timeout --kill-after=10 1800 cargo test --locked --no-fail-fast
 stage files count_pytest run_pytest tests/package
 if [ "$(id -u)" != 0 ]; then
     printf '\nSKIPPED [1] tests/e2e: the throwaway Debian takes root\n' | tee "$out/e2e.log"
