@@ -131,11 +131,24 @@ fn gone(why: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    use std::io::{IoSliceMut, Write};
     use std::os::unix::net::UnixListener;
     use std::thread;
 
-    /// A stand-in QEMU: sends these lines after the greeting, one for each line it gets.
+    /// The next command, marked where a file came with it.
+    fn command(stream: &UnixStream) -> String {
+        let mut bytes = [0; 4096];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let got = recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::empty()).unwrap();
+        let files = control.drain().filter(|message| matches!(message, RecvAncillaryMessage::ScmRights(_))).count();
+        let text: Value = serde_json::from_slice(&bytes[..got.bytes]).unwrap();
+        let mark = if files > 0 { "file " } else { "" };
+        format!("{mark}{} {}", text["execute"].as_str().unwrap(), text["arguments"])
+    }
+
+    /// A stand-in QEMU: sends these lines after the greeting, one for each command it gets.
     fn fake(answers: &'static [&'static str]) -> (std::path::PathBuf, thread::JoinHandle<Vec<String>>) {
         let name = format!("qwd-monitor-{}-{:?}", std::process::id(), thread::current().id());
         let path = std::env::temp_dir().join(name);
@@ -145,11 +158,8 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(b"{\"QMP\": {}}\n").unwrap();
             let mut seen = Vec::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
             for answer in answers {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                seen.push(line);
+                seen.push(command(&stream));
                 stream.write_all(answer.as_bytes()).unwrap();
             }
             seen
@@ -163,7 +173,7 @@ mod tests {
         let mut monitor = Monitor::connect(&path, Duration::from_secs(10)).unwrap();
         monitor.powerdown().unwrap();
         assert!(monitor.wait_for_end(Duration::from_secs(10)));
-        assert!(server.join().unwrap()[1].contains("system_powerdown"));
+        assert_eq!(server.join().unwrap(), ["qmp_capabilities {}", "system_powerdown {}"]);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -179,9 +189,33 @@ mod tests {
         let mut monitor = Monitor::connect(&path, Duration::from_secs(10)).unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(monitor.picture(file.into()).unwrap_err().message.contains("no console"));
-        let seen = server.join().unwrap();
-        assert!(seen[3].contains("/dev/fdset/7") && seen[4].contains("remove-fd"), "{seen:?}");
+        let wanted = [
+            "query-status {}",
+            "file add-fd {}",
+            r#"screendump {"filename":"/dev/fdset/7"}"#,
+            r#"remove-fd {"fdset-id":7}"#,
+        ];
+        assert_eq!(server.join().unwrap()[1..], wanted);
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_viewer_is_handed_over() {
+        let (path, server) = fake(&["{\"return\": {}}\n"; 3]);
+        let mut monitor = Monitor::connect(&path, Duration::from_secs(10)).unwrap();
+        monitor.add_viewer(UnixStream::pair().unwrap().0.into()).unwrap();
+        let seen = server.join().unwrap();
+        assert!(seen[1].starts_with("file getfd ") && seen[2].starts_with("add_client "), "{seen:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_guest_that_goes_on_is_waited_for_as_long_as_was_said() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let monitor = Monitor { stream: BufReader::new(ours) };
+        let (start, patience) = (std::time::Instant::now(), Duration::from_millis(100));
+        assert!(!monitor.wait_for_end(patience));
+        assert!(start.elapsed() >= patience);
     }
 
     #[test]
