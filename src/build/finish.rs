@@ -218,37 +218,88 @@ fn apt(root: &Root) -> Result<(), Failure> {
 fn boot(root: &Root) -> Result<(), Failure> {
     root.put("etc/fstab", &format!("LABEL={LABEL} / ext4 noatime,errors=remount-ro 0 1\n"))?;
     root.put("boot/grub/grub.cfg", GRUB)?;
-    if root.path("etc/ssh/sshd_config").exists() {
-        for kind in ["rsa", "ecdsa", "ed25519"] {
-            root.remove(&format!("etc/ssh/ssh_host_{kind}_key"))?;
-            root.remove(&format!("etc/ssh/ssh_host_{kind}_key.pub"))?;
-        }
-        root.put("etc/systemd/system/ssh.service.d/keys.conf", SSH)?;
-    }
+    ssh(root)?;
     let core = format!("--output=/{CORE}");
     let modules = ["biosdisk", "part_msdos", "ext2", "linux", "normal", "configfile"];
     let words = ["grub-mkimage", "--format=i386-pc", "--prefix=(hd0,msdos1)/boot/grub", &core];
     root.run(&[&words[..], &modules].concat())
 }
 
+fn ssh(root: &Root) -> Result<(), Failure> {
+    if !root.path("etc/ssh/sshd_config").exists() {
+        return Ok(());
+    }
+    for kind in ["rsa", "ecdsa", "ed25519"] {
+        root.remove(&format!("etc/ssh/ssh_host_{kind}_key"))?;
+        root.remove(&format!("etc/ssh/ssh_host_{kind}_key.pub"))?;
+    }
+    root.put("etc/systemd/system/ssh.service.d/keys.conf", SSH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A root in a folder of its own, with those files in it.
+    fn root(name: &str, files: &[&str]) -> (PathBuf, Root) {
+        let folder = std::env::temp_dir().join(format!("qwd-build-{}-{name}", std::process::id()));
+        let root = Root(folder.join("root"));
+        for file in files {
+            root.put(file, "old").unwrap();
+        }
+        (folder, root)
+    }
 
     #[test]
     fn no_link_in_the_root_leads_out_of_it() {
-        let folder = std::env::temp_dir().join(format!("qwd-build-{}", std::process::id()));
-        fs::create_dir_all(folder.join("root/etc")).unwrap();
+        let (folder, root) = root("links", &["etc/hostname"]);
         fs::write(folder.join("outside"), "mine").unwrap();
         symlink(folder.join("outside"), folder.join("root/etc/hosts")).unwrap();
-        let root = Root(folder.join("root"));
-        root.put("etc/hosts", "new").unwrap();
+        root.put_for("etc/hosts", "new", 0o440).unwrap();
+        let hosts = root.path("etc/hosts");
+        assert_eq!(fs::read_to_string(&hosts).unwrap(), "new");
+        assert_eq!(fs::symlink_metadata(&hosts).unwrap().permissions().mode(), 0o100_440);
         root.link("etc/hostname", "/dev/null").unwrap();
         root.link("etc/hostname", "/dev/zero").unwrap();
         root.remove("etc/hosts").unwrap();
         root.remove("etc/hosts").unwrap();
+        assert!(fs::symlink_metadata(&hosts).is_err());
         assert_eq!(fs::read_to_string(folder.join("outside")).unwrap(), "mine");
         assert_eq!(fs::read_link(folder.join("root/etc/hostname")).unwrap(), Path::new("/dev/zero"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn no_two_machines_have_the_keys_of_one_image() {
+        let keys = ["rsa", "ecdsa", "ed25519"].map(|kind| format!("etc/ssh/ssh_host_{kind}_key"));
+        let files: Vec<String> = keys.iter().flat_map(|key| [key.clone(), format!("{key}.pub")]).collect();
+        let all: Vec<&str> = files.iter().map(String::as_str).chain(["etc/ssh/sshd_config"]).collect();
+        let (folder, root) = root("ssh", &all);
+        ssh(&root).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(root.path("etc/ssh")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["sshd_config"]);
+        let unit = fs::read_to_string(root.path("etc/systemd/system/ssh.service.d/keys.conf")).unwrap();
+        assert!(unit.contains("ssh-keygen -A"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_machine_installs_from_debian_and_not_by_this_servers_settings() {
+        let given = [
+            "etc/apt/sources.list.d/0000list.list",
+            "etc/apt/apt.conf.d/99mmdebstrap",
+            "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+        ];
+        let (folder, root) = root("apt", &given);
+        root.put("etc/systemd/system/default.target", "").unwrap();
+        fs::write(folder.join(SOURCES), "deb x").unwrap();
+        apt(&root).unwrap();
+        assert_eq!(fs::read_to_string(root.path("etc/apt/sources.list")).unwrap(), "deb x");
+        for path in given {
+            assert!(!root.path(path).exists(), "{path}");
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 

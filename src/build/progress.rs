@@ -118,10 +118,16 @@ mod tests {
                 "A package cannot be installed: package a (--configure).",
             ),
             (&["qwd-build: No such account.", "E: command failed: x"], "No such account."),
-            (&["W: hm"], "mmdebstrap failed, and did not say why."),
+            (&["W: hm", "E: mmdebstrap failed to run"], "mmdebstrap failed, and did not say why."),
         ] {
-            assert_eq!(followed(lines).0.why(), Failure::new(sentence));
+            assert_eq!(followed(lines).0.why(), Failure { sentence: sentence.to_owned(), full: false });
         }
-        assert!(followed(&["tar: x: Cannot write: No space left on device"]).0.why().full);
+        for line in [
+            "tar: x: Cannot write: No space left on device",
+            "E: You don't have enough free space in /var/cache/apt/archives/.",
+            "dpkg: x: Disk quota exceeded",
+        ] {
+            assert!(followed(&[line]).0.why().full, "{line}");
+        }
     }
 }
