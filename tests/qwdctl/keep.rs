@@ -3,6 +3,7 @@
 use crate::bed::{Bed, Outcome, qwdctl};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -104,6 +105,8 @@ fn a_disk_of_any_kind_becomes_a_machine_of_ours() {
         assert_eq!(done.json()["result"], "imported");
         let content = images.content();
         assert!(content[..disk().len()] == disk()[..], "{format}");
+        let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+        assert_eq!(owner(&images.image()), owner(&images.path("srv/disk.raw")), "{format}");
         assert!(content[disk().len()..].iter().all(|byte| *byte == 0), "{format}");
         images.nothing_half_made();
     }
@@ -282,6 +285,14 @@ fn nothing_is_changed_under_a_session() {
     assert_eq!(images.run("resize new.img +1M").code, 0);
 }
 
+#[test]
+fn what_a_later_download_would_have_brought_is_said() {
+    let images = Images::new();
+    images.bed.root.write("etc/qemu-web-desktop/machines.conf", "[new.img]\nurl=https://example.org/new.img\n");
+    let done = images.import(&images.source("raw"), "");
+    assert!(done.code == 0 && done.err.contains("new.img: url= in machines.conf is of no use"), "{}", done.err);
+}
+
 /// A disk that takes a second.
 fn large() -> Vec<u8> {
     let mut bytes = vec![1; 256 << 20];
@@ -346,11 +357,16 @@ fn what_no_session_is_started_for_is_taken_back() {
     assert_eq!(images.import(&images.source("raw"), "").code, 0);
     let (before, catalogue) = (fs::read(images.image()).unwrap(), images.catalogue());
     // Nobody answers on the bus; who is not root does not get that far.
+    let there = |words| if fs::metadata("/proc/self").unwrap().uid() == 0 { words } else { "Only root" };
     for line in ["start new.img --master", &format!("create other.img --size 1G --iso {cd}")] {
-        images.refused(line, 1, "");
+        images.refused(line, 1, there("The launcher does not answer"));
         images.nothing_half_made();
     }
-    images.refused(&format!("create new.img --size 1G --iso {cd}"), 1, "");
+    images.refused(&format!("create new.img --size 1G --iso {cd}"), 1, there("There is an image of 'new.img' already"));
+    let disk = images.source("raw");
+    images.refused(&format!("create other.img --size 1G --iso {disk}"), 1, there("is no CD"));
+    fs::set_permissions(&cd, fs::Permissions::from_mode(0o640)).unwrap();
+    images.refused(&format!("create other.img --size 1G --iso {cd}"), 1, there("chmod a+r"));
     images.refused("adopt new.img", 4, "Nothing is kept");
     images.refused("discard new.img", 4, "Nothing is kept");
     assert!(fs::read(images.image()).unwrap() == before && images.catalogue() == catalogue);

@@ -157,3 +157,38 @@ fn screen(recipe: &Recipe) -> &'static str {
         crate::config::Desktop::None => "a text console",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Catalogue;
+
+    #[test]
+    fn what_is_said_now_goes_before_what_was_said_then_and_that_before_what_is_usual() {
+        let root = std::env::temp_dir().join(format!("qwd-recipe-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        std::fs::write(root.join("etc/os-release"), "ID=debian\nVERSION_CODENAME=forky\n").unwrap();
+        let catalogue = Catalogue::parse("[a.img]\nbuild_suite=sid\nbuild_packages=vim, gimp\nbuild_user=lab\n");
+        let mut wanted = Build {
+            name: "a.img".into(),
+            suite: None,
+            desktop: None,
+            packages: vec![],
+            size: None,
+            user: None,
+            description: None,
+            refresh: true,
+        };
+        let made = |entry, wanted: &Build| recipe(&root, entry, wanted).unwrap().arguments().join(" ");
+        assert_eq!(made(None, &wanted), "--suite=forky --desktop=xfce --size=10G --user=user");
+        let entry = catalogue.machines.first();
+        let then = "--suite=sid --desktop=xfce --size=10G --user=lab --package=vim --package=gimp";
+        assert_eq!(made(entry, &wanted), then);
+        wanted.suite = "trixie".parse().ok();
+        wanted.packages = vec!["nano".parse().unwrap()];
+        assert_eq!(made(entry, &wanted), "--suite=trixie --desktop=xfce --size=10G --user=lab --package=nano");
+        std::fs::remove_dir_all(&root).unwrap();
+        wanted.suite = None;
+        assert!(recipe(&root, None, &wanted).unwrap_err().message.contains("--suite trixie"));
+    }
+}

@@ -110,10 +110,11 @@ impl<'a> Keeper<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let (all, verb) = (ids.join(" "), if ids.len() == 1 { "stands" } else { "stand" });
+        let (who, what) = if ids.len() == 1 { ("A session stands", "it") } else { ("Sessions stand", "them") };
+        let (name, all) = (home.name(), ids.join(" "));
         Err(Problem::new(
             Word::WrongState,
-            format!("A session {verb} on the image of '{}': 'qwdctl stop {all}' ends it first.", home.name()),
+            format!("{who} on the image of '{name}': 'qwdctl stop {all}' ends {what} first."),
         ))
     }
 
