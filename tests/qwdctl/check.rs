@@ -56,6 +56,35 @@ fn a_picture_that_is_not_there_is_told() {
 }
 
 #[test]
+fn what_apache_does_not_serve_and_what_goes_unencrypted_is_told() {
+    let bed = Bed::without_launcher();
+    let told = |words: &str| texts(&bed.good("check --json").json(), "warnings").iter().any(|w| w.contains(words));
+    bed.root.write("etc/apache2/sites-enabled/a.conf", "# Include conf-available/qemu-web-desktop.conf\n");
+    assert!(told("a2enconf qemu-web-desktop"));
+    bed.root.write("etc/apache2/sites-enabled/a.conf", "<Virtual>\n  Include conf-available/qemu-web-desktop.conf\n");
+    assert!(!told("a2enconf qemu-web-desktop"));
+    let address = |scheme| format!("public_url = \"{scheme}://a.example.org\"\n[sign_in]\nmethods = [\"pam\"]\n");
+    for (scheme, open) in [("http", true), ("https", false)] {
+        bed.root.write("etc/qemu-web-desktop/config.toml", address(scheme));
+        assert_eq!(told("over a connection that is not encrypted"), open, "{scheme}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_roots_alone_is_told() {
+    let bed = Bed::without_launcher();
+    let mail = "[mail]\nserver = \"127.0.0.1\"\nfrom = \"a@example.org\"\nwarn_before_end = \"1h\"\nuser = \"a\"\n\
+                password_file = \"/etc/passwd\"\n";
+    let ldap = "[sign_in]\nmethods = [\"ldap\"]\n[sign_in.ldap]\nserver = \"127.0.0.1\"\nsearch_base = \"dc=x\"\n\
+                search_dn = \"cn=x\"\nsearch_password_file = \"/etc/passwd\"\n";
+    for (config, key) in [(mail, "mail.password_file"), (ldap, "sign_in.ldap.search_password_file")] {
+        bed.root.write("etc/qemu-web-desktop/config.toml", config);
+        let warnings = texts(&bed.good("check --json").json(), "warnings");
+        assert!(warnings.iter().any(|w| w.contains(key) && w.contains("chmod 600 /etc/passwd")), "{warnings:#?}");
+    }
+}
+
+#[test]
 fn folders_that_cannot_be_used_are_errors() {
     let bed = Bed::without_launcher();
     bed.root.write("var/lib/qemu-web-desktop/machines", "a file");
