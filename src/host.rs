@@ -149,6 +149,12 @@ mod tests {
         let hosts = "127.0.0.1 localhost\n127.0.1.1\tLab7.example.org lab7 # lab7.other\n192.0.2.9 lab8 lab7x\n";
         assert_eq!(names_in("lab7", hosts), ["lab7", "lab7.example.org"]);
         assert!(names_in("", "").is_empty());
+        let root = std::env::temp_dir().join(format!("qwd-names-{}", std::process::id()));
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(root.join("etc/hosts"), format!("192.0.2.1 {} other.example.org\n", name())).unwrap();
+        let own = names(&root);
+        assert!(own.contains(&name().to_lowercase()) && own.contains(&"other.example.org".to_owned()), "{own:?}");
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

@@ -102,10 +102,22 @@ mod tests {
     #[test]
     fn amounts_read_well() {
         assert_eq!((lifetime(86_400).as_str(), lifetime(43_200).as_str()), ("1 day", "12 hours"));
-        assert_eq!((lifetime(0).as_str(), left(0, 5).as_str(), left(4, 5).as_str()), ("no end", "no end", "over"));
-        for (seconds, text) in [(40, "40 s"), (420, "7 min"), (7500, "2 h 5 min"), (7200, "2 h"), (90_000, "1 d 1 h")] {
+        assert_eq!(
+            (lifetime(5400).as_str(), lifetime(1).as_str(), lifetime(0).as_str()),
+            ("90 minutes", "1 second", "no end")
+        );
+        assert_eq!([left(0, 5), left(4, 5), left(5, 5), left(65, 5)], ["no end", "over", "over", "1 min"]);
+        for (seconds, text) in
+            [(40, "40 s"), (420, "7 min"), (7500, "2 h 5 min"), (7200, "2 h"), (86_400, "1 d"), (90_000, "1 d 1 h")]
+        {
             assert_eq!(span(seconds), text);
         }
+    }
+
+    #[test]
+    fn every_state_has_words_of_its_own() {
+        let words = ["starting", "running", "stopping", "ended", "failed"].map(state);
+        assert_eq!(words, ["Starting", "Running", "Shutting down", "Ended", "Failed"]);
     }
 
     #[test]
@@ -118,6 +130,12 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(utc(seconds), text);
+        }
+        // Every day of a leap year.
+        let lengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let days = (1..).zip(lengths).flat_map(|(month, length)| (1..=length).map(move |day| (month, day)));
+        for (number, (month, day)) in (19_723..).zip(days) {
+            assert_eq!(utc(number * 86_400), format!("2024-{month:02}-{day:02}T00:00:00Z"));
         }
         assert_eq!(moment(951_782_460), "2000-02-29 00:01 UTC");
         assert_eq!(second(951_782_461), "2000-02-29 00:01:01 UTC");

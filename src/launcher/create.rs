@@ -314,3 +314,20 @@ fn discard(core: &Core, id: &SessionId, record: &Record) {
     }
     core.notify();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_outside_is_reached_by_root_alone_and_never_one_that_was_there() {
+        let folder = std::env::temp_dir().join(format!("qwd-disk-{}", std::process::id()));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let disk = make_disk(Some(&folder)).unwrap().unwrap();
+        assert_eq!((mode(&folder), mode(&disk)), (0o700, 0o666));
+        fs::write(&disk, "mine").unwrap();
+        assert_eq!(make_disk(Some(&folder)).unwrap_err().word, Word::Failed);
+        assert_eq!(fs::read_to_string(&disk).unwrap(), "mine");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

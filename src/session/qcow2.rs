@@ -60,7 +60,7 @@ mod tests {
     /// `qemu-img check` is the judge of what is qcow2.
     #[test]
     fn qemu_finds_nothing_wrong() {
-        for size in [1, 1 << 20, (1 << 29) + 1, 10 << 30, 1 << 46] {
+        for size in [0, 1, 1 << 20, (1 << 29) + 1, 10 << 30, 1 << 46] {
             let path = std::env::temp_dir().join(format!("qwd-qcow2-{}-{size}", std::process::id()));
             write_empty(&File::create(&path).unwrap(), size).unwrap();
             let check = Command::new("qemu-img").args(["check", "-f", "qcow2"]).arg(&path).output().unwrap();
