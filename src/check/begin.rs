@@ -158,3 +158,21 @@ fn length(mut next: impl FnMut() -> Result<u8, Trouble>) -> Result<usize, Troubl
     }
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_in_the_long_form_are_read_as_active_directory_writes_them() {
+        let agreed = b"\x30\x84\x00\x00\x00\x10\x02\x01\x01\x78\x84\x00\x00\x00\x07\x0a\x01\x00\x04\x00\x04\x00";
+        assert_eq!(ldap_result(&mut &agreed[..]), Ok(0));
+        assert_eq!(length(|| Ok(0x7f)), Ok(0x7f));
+        for (bytes, expected) in
+            [([0x82, 0x20, 0x00], Ok(LONGEST)), ([0x82, 0x20, 0x01], Err(Trouble::Garbled("LDAP")))]
+        {
+            let mut rest = bytes.into_iter();
+            assert_eq!(length(|| Ok(rest.next().unwrap())), expected, "{bytes:?}");
+        }
+    }
+}

@@ -98,3 +98,43 @@ impl Down {
         self.control.extend_from_slice(payload);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn pongs_for_a_slow_viewer_are_bounded_and_never_stand_inside_a_frame() {
+        let ((mut qemu, server), (viewer, mut browser)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        rustix::net::sockopt::set_socket_send_buffer_size(&viewer, 4096).unwrap();
+        viewer.set_nonblocking(true).unwrap();
+        qemu.write_all(&[7; BUFFER]).unwrap();
+        let (mut down, payload) = (Down::default(), [1; 100]);
+        assert!(down.load(&server).unwrap());
+        down.flush(&viewer).unwrap();
+        assert!((1..down.to).contains(&down.from), "the frame is under way: {}", down.from);
+        let length = down.to;
+        (0..100_000).for_each(|_| down.control(Opcode::Pong, &payload));
+        let held = down.control.len();
+        assert!(held <= CONTROL_ROOM + HEADER_MAX + payload.len(), "{held}");
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            browser.read_to_end(&mut all).unwrap();
+            all
+        });
+        while down.busy() {
+            let mut fds = [rustix::event::PollFd::new(&viewer, rustix::event::PollFlags::OUT)];
+            rustix::event::poll(&mut fds, None).unwrap();
+            down.flush(&viewer).unwrap();
+        }
+        drop(viewer);
+        let all = reader.join().unwrap();
+        assert_eq!((all.len() as u64, all.len()), (down.sent, length + held));
+        let (frame, pongs) = all.split_at(length);
+        assert!(frame[frame.len() - BUFFER..].iter().all(|byte| *byte == 7));
+        let pong = [&[0x8a, 100][..], &payload].concat();
+        assert!(pongs.chunks(pong.len()).all(|chunk| chunk == pong));
+    }
+}

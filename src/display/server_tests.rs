@@ -249,6 +249,59 @@ fn a_viewer_that_reads_nothing_holds_up_only_itself() {
 }
 
 #[test]
+fn what_qemu_said_last_is_shown_before_the_end() {
+    let bed = Bed::new(Patience::default());
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    let writer = std::thread::spawn(move || qemu.write_all(&[7; 1 << 20]).unwrap());
+    let mut shown = 0;
+    loop {
+        let (first, payload) = frame(&mut viewer);
+        if first == 0x88 {
+            assert_eq!(payload[..2], 1001_u16.to_be_bytes());
+            break;
+        }
+        shown += payload.len();
+    }
+    assert_eq!(shown, 1 << 20);
+    writer.join().unwrap();
+}
+
+#[test]
+fn whose_right_has_ended_types_no_more() {
+    let bed = Bed::new(Patience { close: Duration::from_secs(60), ..Patience::default() });
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    send(&mut viewer, HELLO);
+    assert_eq!(&read_exactly::<14>(&mut qemu), HELLO);
+    bed.server.screens.revoke("abcdefghij", "");
+    assert_eq!(close_code(&mut viewer), 1008);
+    // A viewer that does not take the hint, and leaves when it is too late.
+    send(&mut viewer, KEY);
+    viewer.write_all(&masked(0x80 | Opcode::Close as u8, &1008_u16.to_be_bytes())).unwrap();
+    assert!(is_over(&mut viewer));
+    assert!(is_over(&mut qemu), "no key reaches QEMU");
+}
+
+#[test]
+fn there_is_room_for_so_many_viewers_and_again_when_one_leaves() {
+    let bed = Bed::new(Patience::default());
+    let viewers = &bed.server.viewers;
+    assert!((1..VIEWERS).all(|_| viewers.come()));
+    let _qemu = bed.grant('a', "control", "");
+    let last = bed.open_well('a');
+    let mut answer = String::new();
+    bed.connect().read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    drop(last);
+    let begun = Instant::now();
+    while !viewers.come() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "who left is counted no more");
+        viewers.wait();
+    }
+}
+
+#[test]
 fn a_share_that_is_taken_back_closes_its_screens_at_once() {
     let bed = Bed::new(Patience::default());
     let (_q1, _q2) = (bed.grant('a', "control", ""), bed.grant('b', "view", "1"));
@@ -310,6 +363,26 @@ fn a_silent_viewer_is_asked_and_then_dropped() {
     }
     assert_eq!(bed.shown().len(), 1);
     assert!(is_over(&mut qemu), "it is dropped when it answers no more");
+}
+
+#[test]
+fn who_only_watches_is_asked_too_and_kept() {
+    let milliseconds = Duration::from_millis;
+    let patience = Patience { ping: milliseconds(30), silence: milliseconds(1000), close: milliseconds(30) };
+    let bed = Bed::new(patience);
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    // The screen never rests, and the viewer says nothing but that it is there.
+    let begun = Instant::now();
+    while begun.elapsed() < milliseconds(1500) {
+        qemu.write_all(b"x").unwrap();
+        match frame(&mut viewer).0 {
+            0x82 => {}
+            0x89 => viewer.write_all(&masked(0x80 | Opcode::Pong as u8, b"")).unwrap(),
+            other => panic!("{other:#x}"),
+        }
+    }
+    assert_eq!(bed.shown().len(), 1);
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl Throttle {
 fn own(failures: u32) -> u64 {
     match failures.checked_sub(FREE) {
         None => 0,
-        Some(more) => (2 << more.min(16)).min(OWN_MAX),
+        Some(more) => (2 << more).min(OWN_MAX),
     }
 }
 
@@ -212,6 +212,23 @@ mod tests {
         assert!(fails(&mut throttle, "bob", A, 1000).is_ok());
         assert!(fails(&mut throttle, "alice", B, 1000).is_ok());
         assert!(fails(&mut throttle, "Alice ", A, 1000).is_err());
+    }
+
+    #[test]
+    fn one_name_that_goes_on_failing_counts_once_for_its_client() {
+        let mut throttle = Throttle::default();
+        let mut now = 1000;
+        for _ in 0..4 * NAMES_FREE {
+            now += fails(&mut throttle, "alice", A, now).err().unwrap_or_default();
+        }
+        assert!(fails(&mut throttle, "bob", A, now).is_ok());
+        assert!(fails(&mut throttle, "alice", B, now).is_ok());
+        // And a browser that is known, not at all.
+        for n in 0..2 * NAMES_FREE {
+            let (name, client) = (format!("user{n}"), Some(A.parse().unwrap()));
+            throttle.begin(&Attempt { name: &name, client, device: Some(b"laptop") }, now).unwrap();
+        }
+        assert!(fails(&mut throttle, "carol", A, now).is_ok());
     }
 
     #[test]
