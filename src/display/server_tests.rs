@@ -278,6 +278,8 @@ fn whose_right_has_ended_types_no_more() {
     assert_eq!(close_code(&mut viewer), 1008);
     // A viewer that does not take the hint, and leaves when it is too late.
     send(&mut viewer, KEY);
+    viewer.write_all(&masked(0x80 | Opcode::Ping as u8, b"")).unwrap();
+    assert_eq!(frame(&mut viewer).0, 0x8a);
     viewer.write_all(&masked(0x80 | Opcode::Close as u8, &1008_u16.to_be_bytes())).unwrap();
     assert!(is_over(&mut viewer));
     assert!(is_over(&mut qemu), "no key reaches QEMU");
@@ -368,7 +370,7 @@ fn a_silent_viewer_is_asked_and_then_dropped() {
 #[test]
 fn who_only_watches_is_asked_too_and_kept() {
     let milliseconds = Duration::from_millis;
-    let patience = Patience { ping: milliseconds(30), silence: milliseconds(1000), close: milliseconds(30) };
+    let patience = Patience { ping: milliseconds(250), silence: milliseconds(1000), close: milliseconds(30) };
     let bed = Bed::new(patience);
     let mut qemu = bed.grant('a', "control", "");
     let mut viewer = bed.open_well('a');
@@ -383,6 +385,25 @@ fn who_only_watches_is_asked_too_and_kept() {
         }
     }
     assert_eq!(bed.shown().len(), 1);
+}
+
+#[test]
+fn a_guest_that_takes_no_input_is_not_the_viewers_silence() {
+    let milliseconds = Duration::from_millis;
+    let patience = Patience { ping: milliseconds(30), silence: milliseconds(2000), close: milliseconds(30) };
+    let bed = Bed::new(patience);
+    let mut qemu = bed.grant('a', "control", "");
+    let mut viewer = bed.open_well('a');
+    let keys = [HELLO.to_vec(), KEY.repeat(1 << 17)].concat();
+    let (mut writing, sent) = (viewer.try_clone().unwrap(), masked(0x82, &keys));
+    let writer = std::thread::spawn(move || writing.write_all(&sent).unwrap());
+    // The pings go on, unanswered, for longer than the silence that ends a screen.
+    let begun = Instant::now();
+    while begun.elapsed() < milliseconds(3000) {
+        assert_eq!(frame(&mut viewer).0, 0x89);
+    }
+    assert!(read_vec(&mut qemu, keys.len()) == keys);
+    writer.join().unwrap();
 }
 
 #[test]

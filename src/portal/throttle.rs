@@ -217,9 +217,12 @@ mod tests {
     #[test]
     fn one_name_that_goes_on_failing_counts_once_for_its_client() {
         let mut throttle = Throttle::default();
-        let mut now = 1000;
-        for _ in 0..4 * NAMES_FREE {
-            now += fails(&mut throttle, "alice", A, now).err().unwrap_or_default();
+        let (mut now, mut failures) = (1000, 0);
+        while failures <= NAMES_FREE {
+            match fails(&mut throttle, "alice", A, now) {
+                Ok(_) => failures += 1,
+                Err(wait) => now += wait,
+            }
         }
         assert!(fails(&mut throttle, "bob", A, now).is_ok());
         assert!(fails(&mut throttle, "alice", B, now).is_ok());
@@ -229,6 +232,18 @@ mod tests {
             throttle.begin(&Attempt { name: &name, client, device: Some(b"laptop") }, now).unwrap();
         }
         assert!(fails(&mut throttle, "carol", A, now).is_ok());
+    }
+
+    #[test]
+    fn however_many_have_failed_others_wait_no_longer_than_a_few_hours() {
+        let mut throttle = Throttle::default();
+        let client = throttle.clients.key(Some(network(A.parse().unwrap())));
+        for _ in 0..1000 {
+            add(&mut throttle.clients, client, 1000);
+        }
+        assert!(fails(&mut throttle, "bob", A, 1000).is_err());
+        let later = 1000 + OTHERS_FORGIVEN * u64::from(OTHERS_COUNTED);
+        assert!(fails(&mut throttle, "carol", A, later).is_ok());
     }
 
     #[test]
