@@ -8,6 +8,9 @@ use crate::model::Secret;
 use std::collections::HashMap;
 use std::io::Read;
 
+#[path = "patience_tests.rs"]
+mod patience;
+
 const HELLO: &[u8] = b"RFB 003.008\n\x01\x01";
 const KEY: &[u8] = &[4, 1, 0, 0, 0, 0, 0, 97];
 const ASK: &[u8] = &[3, 1, 0, 0, 0, 0, 4, 0, 3, 0];
@@ -348,62 +351,6 @@ fn each_end_has_its_code() {
         qemu.read_to_end(&mut rest).unwrap();
         assert!(rest.len() <= HELLO.len() + 1, "nothing more reaches QEMU");
     }
-}
-
-#[test]
-fn a_silent_viewer_is_asked_and_then_dropped() {
-    let milliseconds = Duration::from_millis;
-    let patience = Patience { ping: milliseconds(30), silence: milliseconds(300), close: milliseconds(30) };
-    let bed = Bed::new(patience);
-    let mut qemu = bed.grant('a', "control", "");
-    let mut viewer = bed.open_well('a');
-    // One that answers is kept for longer than the silence that ends it.
-    let begun = Instant::now();
-    while begun.elapsed() < milliseconds(600) {
-        assert_eq!(frame(&mut viewer), (0x89, Vec::new()));
-        viewer.write_all(&masked(0x80 | Opcode::Pong as u8, b"")).unwrap();
-    }
-    assert_eq!(bed.shown().len(), 1);
-    assert!(is_over(&mut qemu), "it is dropped when it answers no more");
-}
-
-#[test]
-fn who_only_watches_is_asked_too_and_kept() {
-    let milliseconds = Duration::from_millis;
-    let patience = Patience { ping: milliseconds(250), silence: milliseconds(1000), close: milliseconds(30) };
-    let bed = Bed::new(patience);
-    let mut qemu = bed.grant('a', "control", "");
-    let mut viewer = bed.open_well('a');
-    // The screen never rests, and the viewer says nothing but that it is there.
-    let begun = Instant::now();
-    while begun.elapsed() < milliseconds(1500) {
-        qemu.write_all(b"x").unwrap();
-        match frame(&mut viewer).0 {
-            0x82 => {}
-            0x89 => viewer.write_all(&masked(0x80 | Opcode::Pong as u8, b"")).unwrap(),
-            other => panic!("{other:#x}"),
-        }
-    }
-    assert_eq!(bed.shown().len(), 1);
-}
-
-#[test]
-fn a_guest_that_takes_no_input_is_not_the_viewers_silence() {
-    let milliseconds = Duration::from_millis;
-    let patience = Patience { ping: milliseconds(30), silence: milliseconds(2000), close: milliseconds(30) };
-    let bed = Bed::new(patience);
-    let mut qemu = bed.grant('a', "control", "");
-    let mut viewer = bed.open_well('a');
-    let keys = [HELLO.to_vec(), KEY.repeat(1 << 17)].concat();
-    let (mut writing, sent) = (viewer.try_clone().unwrap(), masked(0x82, &keys));
-    let writer = std::thread::spawn(move || writing.write_all(&sent).unwrap());
-    // The pings go on, unanswered, for longer than the silence that ends a screen.
-    let begun = Instant::now();
-    while begun.elapsed() < milliseconds(3000) {
-        assert_eq!(frame(&mut viewer).0, 0x89);
-    }
-    assert!(read_vec(&mut qemu, keys.len()) == keys);
-    writer.join().unwrap();
 }
 
 #[test]
