@@ -101,8 +101,10 @@ pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Proble
     let settings = &loaded.settings;
     let catalogue = core.catalogue();
     let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let mut machine = describe(core, settings, entry, Stock::of(settings, name), usual(settings));
-    let facts = usable_place(settings, name).and_then(|place| facts(core, &place));
+    let stock = Stock::of(settings, name);
+    let place = stock.place.clone();
+    let mut machine = describe(core, settings, entry, stock, usual(settings));
+    let facts = place.and_then(|place| facts(core, &place));
     if let Err(problem) = facts {
         machine.problem = problem.message;
     }
