@@ -24,8 +24,9 @@ endif
 out = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
 pkglibexec = $(libexecdir)/qemu-web-desktop
 pkgdata = $(datadir)/qemu-web-desktop
+examples = $(datadir)/doc/qemu-web-desktop/examples
 completions = $(datadir)/bash-completion/completions
-units = $(wildcard units/*.service units/*.socket units/*.timer units/*.slice)
+units = $(wildcard units/*.service units/*.socket units/*.timer units/*.slice units/*.target)
 manpages = $(wildcard man/*.[1-8])
 
 all:
@@ -61,6 +62,8 @@ install:
 	for d in filter.d jail.d; do \
 	    install -D -m 644 etc/fail2ban/$$d/qemu-web-desktop.conf $(DESTDIR)$(sysconfdir)/fail2ban/$$d/qemu-web-desktop.conf || exit 1; \
 	done
+	install -d $(DESTDIR)$(examples)
+	install -m 644 $(wildcard etc/examples/*) $(DESTDIR)$(examples)/
 	install -d $(DESTDIR)$(completions)
 	install -m 644 $(out)/qwdctl.bash $(DESTDIR)$(completions)/qwdctl
 	for m in $(manpages); do \
@@ -70,7 +73,7 @@ install:
 # The configuration and the machines' images are the administrator's, and stay.
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/qwdctl $(DESTDIR)$(completions)/qwdctl
-	rm -rf $(DESTDIR)$(pkglibexec) $(DESTDIR)$(pkgdata)
+	rm -rf $(DESTDIR)$(pkglibexec) $(DESTDIR)$(pkgdata) $(DESTDIR)$(examples)
 	for u in $(notdir $(units)); do rm -f $(DESTDIR)$(unitdir)/$$u; done
 	rm -f $(DESTDIR)$(datadir)/dbus-1/system.d/org.qemuwebdesktop.Launcher1.conf
 	rm -f $(DESTDIR)$(datadir)/dbus-1/system-services/org.qemuwebdesktop.Launcher1.service
@@ -111,4 +114,11 @@ bench-quick: deps
 soak: deps
 	tests/bench/soak $(SECONDS)
 
-.PHONY: all install uninstall deb lint deps demo check check-vm bench bench-quick soak
+# Everything that the service is made of is killed at random for an hour, or SECONDS=600; SEED= has a run again.
+chaos: deps
+	tests/bench/chaos $(or $(SECONDS),3600) $(SEED)
+
+# What takes too long for each change: both of the above, two hours in all.
+check-long: chaos soak
+
+.PHONY: all install uninstall deb lint deps demo check check-vm check-long bench bench-quick soak chaos

@@ -28,11 +28,16 @@ pub struct Groups {
     top: String,
 }
 
+/// Return whether the host below `root` (`/`) has cgroup v2 alone.
+pub fn is_unified(root: &Path) -> bool {
+    root.join("sys/fs/cgroup/cgroup.controllers").exists()
+}
+
 impl Groups {
     /// The trees mounted below `root` (`/`); systemd's own groups begin at `top` in each.
     pub fn new(root: &Path, top: &str) -> Self {
         let mounts = root.join("sys/fs/cgroup");
-        let v2 = mounts.join("cgroup.controllers").exists();
+        let v2 = is_unified(root);
         Self { mounts, v2, top: top.trim_matches('/').to_owned() }
     }
 

@@ -20,6 +20,7 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
     let lock = store.lock().map_err(failed)?;
     let Some(record) = store.read(id) else {
         // Nothing but a damaged record, perhaps: nobody's to tell, but to be removed.
+        forget_log_fields(id);
         return store.remove(&lock, id).map_err(failed);
     };
     let kept = record.keeps.as_deref().and_then(|folder| conclude(folder, &record, &store.asked(id), outcome));
@@ -54,31 +55,62 @@ fn conclude(folder: &Path, record: &Record, asked: &Asked, outcome: &Outcome) ->
     Some(format!("{before}{}", kept.left()))
 }
 
-/// systemd 252 forgets to remove the file with a unit's `LogExtraFields=`: one for each unit of a session.
+/// The folder where systemd keeps what journald reads about units, and how the names of those with `LogExtraFields=` begin.
+const UNITS_DIR: &str = "/run/systemd/units";
+const LOG_FIELDS: &str = "log-extra-fields:";
+
+/// Remove the files with `LogExtraFields=`, one for each unit of a session, which systemd 252 forgets to remove.
 pub fn forget_log_fields(id: &SessionId) {
     for unit in [crate::unit::session_unit(id), crate::unit::tap_unit(id)] {
-        let file = format!("/run/systemd/units/log-extra-fields:{unit}");
-        match fs::remove_file(&file) {
-            Err(e) if e.kind() != ErrorKind::NotFound => log::warn!("{file} cannot be removed: {e}."),
-            _ => {}
+        if let Err(problem) = remove_log_fields(&Path::new(UNITS_DIR).join(format!("{LOG_FIELDS}{unit}"))) {
+            log::warn!("{problem}");
         }
     }
 }
 
+fn remove_log_fields(file: &Path) -> Result<(), Problem> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(Problem::failed(format!("{} cannot be removed: {e}.", file.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Remove these files of sessions that are not on record: a record that was lost took the way to them along. A
+/// sentence for each.
+pub fn stray_log_fields(store: &Store) -> Vec<String> {
+    stray_log_fields_in(Path::new(UNITS_DIR), store)
+}
+
+fn stray_log_fields_in(folder: &Path, store: &Store) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let stray = |name: &str| {
+        let unit = name.strip_prefix(LOG_FIELDS)?.strip_suffix(".service")?;
+        let id = unit.strip_prefix("qwd-session-").or_else(|| unit.strip_prefix("qwd-tap-"))?.parse().ok()?;
+        (!store.exists(&id)).then_some(())
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names
+        .filter(|name| stray(name).is_some())
+        .map(|name| match remove_log_fields(&folder.join(&name)) {
+            Ok(()) => format!("{name} belonged to no session and was removed."),
+            Err(problem) => problem.message,
+        })
+        .collect()
+}
+
 fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome, kept: Option<&str>) {
     let session = &record.session;
-    let mut ending = policy::explain(&session.owner, &store.asked(id), outcome);
+    let mut ending = policy::explain(&session.owner(), &store.asked(id), outcome);
     if let Some(kept) = kept {
         ending.message = format!("{} {kept}", ending.message);
     }
-    let story = Story { session: &session.id, owner: &session.owner, machine: &session.machine };
+    let owner = session.owner_shown();
+    let story = Story { session: &session.id, owner: &owner, machine: &session.machine };
     let failed = ending.state == crate::model::State::Failed;
     let level = if failed { log::Level::Error } else { log::Level::Info };
-    story.tell(
-        level,
-        ending.message_id,
-        format_args!("Session {id} of {} has ended. {}", session.owner, ending.message),
-    );
+    story.tell(level, ending.message_id, format_args!("Session {id} of {owner} has ended. {}", ending.message));
     let notice = Notice {
         session: Session { state: ending.state.to_string(), message: ending.message, ..session.clone() },
         ended_at: host::now(),
@@ -98,14 +130,18 @@ fn remove_folder(folder: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Removes the folders of sessions that are not on record, and nothing else that may lie there.
-/// A sentence for each.
+/// Removes the folders of sessions that are not on record, those of their disks and of their monitors' sockets, and
+/// nothing else that may lie there. A sentence for each.
 pub fn stray_disks(store: &Store, disks: Option<&Path>) -> Vec<String> {
-    let Some(entries) = disks.and_then(|d| fs::read_dir(d).ok()) else { return Vec::new() };
+    disks.into_iter().chain([store.sessions()]).flat_map(|folder| strays(store, folder)).collect()
+}
+
+fn strays(store: &Store, folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     // Under the lock and against the ids on record, so that no disk of a session that is just being
     // made is taken for a stray: its record is written first.
     let Ok(_lock) = store.lock() else { return Vec::new() };
-    let ids: Vec<SessionId> = store.ids();
+    let Ok(ids) = store.ids() else { return Vec::new() };
     let stray = |path: &Path| {
         let id = path.file_name()?.to_str()?.parse::<SessionId>().ok()?;
         (!ids.contains(&id)).then_some(id)
@@ -142,7 +178,7 @@ mod tests {
         let plan = KeptPlan {
             purpose: Purpose::Master,
             machine: name.to_string(),
-            base: Some(locate(&machines, &name).unwrap().identity),
+            base: Some(locate(&machines, &name, false).unwrap().identity),
             machines,
             disk_bytes: 3,
             registered: false,
@@ -153,8 +189,10 @@ mod tests {
 
     #[test]
     fn work_on_a_master_is_put_in_force_or_waits_and_is_lost_only_where_nobody_did_any() {
-        let done = Outcome { result: "success".into(), code: "exited".into(), status: "0".into() };
-        let killed = Outcome { result: "signal".into(), code: "killed".into(), status: "KILL".into() };
+        let done =
+            Outcome { result: "success".into(), code: "exited".into(), status: "0".into(), ..Outcome::default() };
+        let killed =
+            Outcome { result: "signal".into(), code: "killed".into(), status: "KILL".into(), ..Outcome::default() };
         let (running, starting) = (State::Running, State::Starting);
         for (name, state, asked, outcome, image, waits) in [
             ("shut-down", running, Asked::Nobody, &done, "new", false),
@@ -174,7 +212,7 @@ mod tests {
             assert_eq!(kept.disk().exists(), waits, "{name}");
             let told = store.notice(&id).unwrap().session.message;
             assert_eq!(told.contains("'qwdctl adopt a.img'"), waits, "{name}: {told}");
-            assert!(store.ids().is_empty(), "{name}");
+            assert!(store.ids().unwrap().is_empty(), "{name}");
             fs::remove_dir_all(root).unwrap();
         }
     }
@@ -187,13 +225,37 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let session = Record { disk_folder: Some(folder.clone()), ..record(ID, "alice") };
         store.create(&id, &session).unwrap();
+        fs::create_dir_all(store.sockets(&id)).unwrap();
         store.ask(&id, &Asked::Expiry).unwrap();
-        let outcome = Outcome { result: "success".into(), code: "exited".into(), status: "0".into() };
+        let outcome =
+            Outcome { result: "success".into(), code: "exited".into(), status: "0".into(), ..Outcome::default() };
         finish(&store, &id, &outcome).unwrap();
         finish(&store, &id, &outcome).unwrap();
-        assert!(!folder.exists());
-        assert!(store.ids().is_empty());
+        assert!(!folder.exists() && !store.sockets(&id).exists());
+        assert!(store.ids().unwrap().is_empty());
         assert_eq!(store.notice(&id).unwrap().session.message, "Its lifetime was over.");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn log_fields_of_sessions_off_the_record_are_removed() {
+        let (root, store) = store("log-fields");
+        store.create(&ID.parse().unwrap(), &record(ID, "alice")).unwrap();
+        let units = root.join("units");
+        fs::create_dir(&units).unwrap();
+        let stray = ["log-extra-fields:qwd-session-bbbbbbbbbb.service", "log-extra-fields:qwd-tap-bbbbbbbbbb.service"];
+        let kept = [
+            "invocation:qwd-session-bbbbbbbbbb.service",
+            "log-extra-fields:other.service",
+            "log-extra-fields:qwd-session-abcdefghij.service",
+        ];
+        for name in stray.iter().chain(&kept) {
+            fs::write(units.join(name), "").unwrap();
+        }
+        assert_eq!(stray_log_fields_in(&units, &store).len(), stray.len());
+        let mut left: Vec<_> = fs::read_dir(&units).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, kept);
         fs::remove_dir_all(root).unwrap();
     }
 
@@ -205,7 +267,10 @@ mod tests {
             fs::create_dir_all(disks.join(name)).unwrap();
         }
         store.create(&ID.parse().unwrap(), &record(ID, "alice")).unwrap();
-        assert_eq!(stray_disks(&store, Some(&disks)).len(), 1);
+        fs::create_dir_all(store.sockets(&ID.parse().unwrap())).unwrap();
+        fs::create_dir_all(store.sockets(&"cccccccccc".parse().unwrap())).unwrap();
+        assert_eq!(stray_disks(&store, Some(&disks)).len(), 2);
+        assert_eq!(fs::read_dir(store.sessions()).unwrap().count(), 1);
         assert!(disks.join(ID).exists() && disks.join("somebody-elses").exists());
         assert!(!disks.join("bbbbbbbbbb").exists());
         fs::remove_dir_all(root).unwrap();

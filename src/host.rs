@@ -1,13 +1,13 @@
 //! The host in figures: load, memory, CPUs, addresses, name servers, kind of cgroup.
 
 use crate::model::{BridgeName, Bytes};
-use crate::policy::Host;
+use crate::policy::{FileSystem, Host};
 use crate::qemu::{BRIDGE_HELPER, BRIDGE_TOOL};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sysinfo::System;
 
 /// Seconds since 1970.
@@ -18,6 +18,12 @@ pub fn now() -> u64 {
 /// Microseconds since 1970.
 pub fn now_microseconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Time since the host was started, without that in suspend: what systemd calls monotonic.
+pub fn uptime() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Load, memory and CPUs at this moment.
@@ -136,8 +142,14 @@ fn listed(text: &str) -> Vec<IpAddr> {
 
 /// Bytes free on the file system of `path` for an unprivileged writer.
 pub fn free_space(path: &Path) -> std::io::Result<Bytes> {
+    file_system(path).map(|system| Bytes(system.free))
+}
+
+/// Return the size of the file system of `path`, and what is free for an unprivileged writer.
+pub fn file_system(path: &Path) -> std::io::Result<FileSystem> {
     let stat = rustix::fs::statvfs(path)?;
-    Ok(Bytes(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(FileSystem { size: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
 }
 
 #[cfg(test)]

@@ -3,9 +3,15 @@
 //! `journalctl QWD_SESSION=ID` shows what every program said about a session; the message ids are
 //! stable, so that `journalctl MESSAGE_ID=…` finds one kind of event.
 
+mod limited;
+
+pub use limited::{LimitedLog, client_name};
+
 use log::Level;
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Stable message ids, part of the contract.
 pub mod id {
@@ -25,7 +31,7 @@ pub mod id {
     pub const LOGIN_FAILED: &str = "0742d3f87e6d4816afc4da0af57e466b";
     /// A viewer came to its screen, or left it.
     pub const VIEWED: &str = "86242ccc7e8545c49fd15a3567bc7c5e";
-    /// The configuration on disk cannot be used; the last good one stays in force.
+    /// The configuration on disk cannot be used.
     pub const BAD_CONFIG: &str = "df4af6d7e7be4825899300346047af71";
 }
 
@@ -64,6 +70,39 @@ fn unit_in(groups: &str) -> Option<String> {
     groups.lines().filter_map(last).find(|name| name.ends_with(".service"))
 }
 
+/// Lets one line a minute into the journal, for what strangers can cause, and counts the others.
+#[derive(Debug)]
+pub struct OncePerMinute(Mutex<(Option<Instant>, u64)>);
+
+impl OncePerMinute {
+    /// A limit that has let no line through yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
+    /// Return how many lines were held back since the last one, if the next one is due.
+    pub fn due(&self) -> Option<u64> {
+        self.due_at(Instant::now())
+    }
+
+    fn due_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, held_back) = *state;
+        if last.is_some_and(|last| now.saturating_duration_since(last) < Duration::from_secs(60)) {
+            state.1 += 1;
+            return None;
+        }
+        *state = (Some(now), 0);
+        Some(held_back)
+    }
+}
+
+impl Default for OncePerMinute {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 struct Stderr;
 
 impl log::Log for Stderr {
@@ -76,9 +115,18 @@ impl log::Log for Stderr {
     fn flush(&self) {}
 }
 
-/// Text from outside for a line of the journal: on one line, quotes escaped, cut to so many characters.
+/// Text from outside for a line of the journal: letters as they are, but on one line, with quotes and what nobody sees
+/// escaped, and cut to so many characters.
 pub fn plain(text: &str, longest: usize) -> String {
-    let mut shown: String = text.chars().take(longest).flat_map(char::escape_default).collect();
+    let mut shown = String::new();
+    for c in text.chars().take(longest) {
+        // It ends no quotation in a line: those have double quotes.
+        if c == '\'' {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_debug());
+        }
+    }
     if text.chars().nth(longest).is_some() {
         shown.push('…');
     }
@@ -106,7 +154,15 @@ impl Story<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::unit_in;
+    use super::{OncePerMinute, unit_in};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn one_line_a_minute_tells_how_many_were_held_back() {
+        let (limit, start) = (OncePerMinute::new(), Instant::now());
+        let due = |seconds| limit.due_at(start + Duration::from_secs(seconds));
+        assert_eq!([due(0), due(1), due(59), due(60), due(61)], [Some(0), None, None, Some(2), None]);
+    }
 
     #[test]
     fn the_unit_is_told_by_either_version_of_control_groups() {

@@ -4,9 +4,10 @@
 
 // Layer 0: words.
 pub mod model;
-// Layer 1: settings; how amounts read.
+// Layer 1: settings; how amounts read; how names are spelled.
 pub mod config;
 pub mod show;
+pub mod spelling;
 // Layer 2: pure decisions and names.
 pub mod bus;
 pub mod overview;
@@ -16,6 +17,7 @@ pub mod unit;
 // Layer 3: one module for each thing outside.
 pub mod auth;
 pub mod cgroup;
+pub mod channel;
 pub mod clearing;
 pub mod handover;
 pub mod host;
@@ -24,6 +26,7 @@ pub mod journal;
 pub mod mail;
 pub mod monitor;
 pub mod picture;
+pub mod proxy_headers;
 pub mod random;
 pub mod records;
 pub mod site;

@@ -156,6 +156,7 @@ pub fn a_usage(id: &str, owner: &str, at: u64, used: u64) -> Usage {
         session: Session {
             id: id.into(),
             owner: owner.into(),
+            owner_id: format!("pam:{owner}"),
             machine: "slax.iso".into(),
             state: "running".into(),
             cpus: 2,

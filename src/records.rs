@@ -1,23 +1,28 @@
 //! What is written down about sessions, below `/run/qemu-web-desktop`, for root's eyes only.
 //!
 //! `records/ID.json` exists as long as the session does; `records/ID.asked` says who asked for its
-//! end, and belongs to the first who did; `records/ID.mailed` says for which end its owner has been
+//! end, and belongs to the first who did; `sessions/ID` has the sockets of its monitors; `records/ID.start` permits systemd to start its unit, until that is up; `records/ID.mailed` says for which end its owner has been
 //! warned by mail; `ended/ID.json` tells the owner how it went, for a day.
 //! The launcher makes and changes records, the units that run at a session's end remove them; a
 //! lock keeps a change from bringing back what has just been removed. A damaged file harms nobody
 //! but itself.
 
 use crate::bus::Session;
-use crate::model::{Role, SessionId, State, Word};
+use crate::model::{Owner, Role, SessionId, State, Word};
+use crate::monitor::sockets;
 use crate::policy::Asked;
 use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// A program that has not finished a file after this time was killed.
+const HALF_WRITTEN: Duration = Duration::from_secs(60);
 
 /// A right to obtain tickets, as it is kept: the secret only as its SHA-256.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -42,9 +47,12 @@ pub struct ShareRecord {
     /// When the first came by it, in seconds since 1970; zero: nobody yet.
     #[serde(default)]
     pub used_at: u64,
-    /// Who that was, as signed in; empty: somebody who is not.
+    /// The name of the first, as people read it; empty: somebody without one.
     #[serde(default)]
     pub used_by: String,
+    /// The first as `PROOF:NAME`.
+    #[serde(default)]
+    pub used_by_id: String,
 }
 
 /// A session that exists.
@@ -53,7 +61,7 @@ pub struct ShareRecord {
 pub struct Record {
     /// What the owner may know.
     pub session: Session,
-    /// Counts the expiry timers it has had.
+    /// Zero. Before timers had the end in their names, it counted them; either version reads the other's records.
     pub timer: u32,
     /// Its shares.
     pub shares: Vec<ShareRecord>,
@@ -62,6 +70,9 @@ pub struct Record {
     /// The folder of its disk, if that is to be kept (`images::Kept`).
     #[serde(default)]
     pub keeps: Option<PathBuf>,
+    /// The most bytes that its disk may have; zero: no bound.
+    #[serde(default)]
+    pub disk_max: u64,
 }
 
 /// How a session ended.
@@ -88,6 +99,17 @@ impl Notice {
 pub struct Store {
     records: PathBuf,
     ended: PathBuf,
+    sessions: PathBuf,
+}
+
+/// A session's record as it is on disk.
+pub enum OnRecord {
+    /// There is none.
+    Missing,
+    /// There is one that makes no sense.
+    Damaged,
+    /// There is a good one.
+    Readable(Box<Record>),
 }
 
 /// Held while records are changed or removed.
@@ -99,12 +121,24 @@ impl Store {
     /// The store below `root` (`/`).
     pub fn new(root: &Path) -> Self {
         let below = |p: &str| root.join(p.trim_start_matches('/'));
-        Self { records: below(crate::unit::RECORDS_DIR), ended: below(crate::unit::ENDED_DIR) }
+        let [records, ended, sessions] =
+            [crate::unit::RECORDS_DIR, crate::unit::ENDED_DIR, crate::unit::SESSIONS_DIR].map(below);
+        Self { records, ended, sessions }
     }
 
     /// The folder of the records, for those who watch it.
     pub fn folder(&self) -> &Path {
         &self.records
+    }
+
+    /// The directory of all sessions' directories.
+    pub fn sessions(&self) -> &Path {
+        &self.sessions
+    }
+
+    /// The directory of the session's monitor sockets.
+    pub fn sockets(&self, id: &SessionId) -> PathBuf {
+        self.sessions.join(id.as_str())
     }
 
     /// Waits for its turn.
@@ -122,6 +156,10 @@ impl Store {
         self.records.join(format!("{id}.asked"))
     }
 
+    fn permit_path(&self, id: &SessionId) -> PathBuf {
+        self.records.join(crate::unit::start_permit(id))
+    }
+
     fn mailed_path(&self, id: &SessionId) -> PathBuf {
         self.records.join(format!("{id}.mailed"))
     }
@@ -130,9 +168,19 @@ impl Store {
         self.ended.join(format!("{id}.json"))
     }
 
-    /// Writes a new session down.
+    /// Write a new session down, and that its unit may be started once. The record first: what has none is a stray.
     pub fn create(&self, id: &SessionId, record: &Record) -> io::Result<()> {
-        write(&self.record_path(id), record)
+        write(&self.record_path(id), record)?;
+        let permitted = File::create(self.permit_path(id));
+        if permitted.is_err() {
+            let _ = remove(&self.record_path(id));
+        }
+        permitted.map(drop)
+    }
+
+    /// Remove the permit to start the session's unit. One that is removed already is fine.
+    pub fn spend_permit(&self, id: &SessionId) -> io::Result<()> {
+        remove(&self.permit_path(id))
     }
 
     /// Writes a change down, unless the session has ended meanwhile: then `false`.
@@ -150,34 +198,77 @@ impl Store {
         read(&self.record_path(id))
     }
 
-    /// Whether the session is written down.
+    /// Read a session's record; an error says nothing about whether there is one, as when descriptors have run out.
+    pub fn look_up(&self, id: &SessionId) -> io::Result<OnRecord> {
+        match fs::read(self.record_path(id)) {
+            Ok(text) => {
+                Ok(serde_json::from_slice(&text)
+                    .map_or(OnRecord::Damaged, |record| OnRecord::Readable(Box::new(record))))
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(OnRecord::Missing),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Return whether the session is written down. If that cannot be found out, it is.
     pub fn exists(&self, id: &SessionId) -> bool {
-        self.record_path(id).exists()
+        self.record_path(id).try_exists().unwrap_or(true)
     }
 
     /// All sessions written down.
-    pub fn all(&self) -> Vec<(SessionId, Record)> {
-        ids(&self.records).into_iter().filter_map(|id| self.read(&id).map(|r| (id, r))).collect()
+    pub fn all(&self) -> io::Result<Vec<(SessionId, Record)>> {
+        Ok(self.ids()?.into_iter().filter_map(|id| self.read(&id).map(|r| (id, r))).collect())
     }
 
     /// The ids of all records, also of damaged ones.
-    pub fn ids(&self) -> Vec<SessionId> {
+    pub fn ids(&self) -> io::Result<Vec<SessionId>> {
         ids(&self.records)
     }
 
-    /// Forgets a session; one that is forgotten already is fine.
+    /// Forgets a session, and removes its monitors' sockets; one that is forgotten already is fine.
     pub fn remove(&self, _: &Lock, id: &SessionId) -> io::Result<()> {
+        sockets::remove_all(&self.sockets(id))?;
+        remove(&self.permit_path(id))?;
         remove(&self.asked_path(id))?;
         remove(&self.mailed_path(id))?;
         remove(&self.record_path(id))
+    }
+
+    /// Remove what is left of sessions that are off the record, and files that a killed program had half written. Return
+    /// a sentence for each.
+    pub fn remove_strays(&self) -> Vec<String> {
+        // All but records are made under the lock and where there is a record, or after it.
+        let Ok(_lock) = self.lock() else { return Vec::new() };
+        let paths = [&self.records, &self.ended].into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        paths
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| self.is_stray(path))
+            .map(|path| match remove(&path) {
+                Ok(()) => format!("{} belonged to no session and was removed.", path.display()),
+                Err(e) => format!("{} cannot be removed: {e}.", path.display()),
+            })
+            .collect()
+    }
+
+    fn is_stray(&self, path: &Path) -> bool {
+        if whole::is_half_written(path) {
+            return is_older(path, HALF_WRITTEN);
+        }
+        let Some((id, mark)) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.split_once('.')) else {
+            return false;
+        };
+        let is_mark = matches!(mark, "start" | "asked" | "mailed");
+        is_mark && id.parse().is_ok_and(|id: SessionId| !self.exists(&id))
     }
 
     /// Writes down who asked for the end, unless somebody did before.
     pub fn ask(&self, id: &SessionId, asked: &Asked) -> io::Result<()> {
         let text = match asked {
             Asked::Nobody => return Ok(()),
-            Asked::Person(name) => format!("person {name}"),
+            Asked::Person(person, shown) => format!("person {person} {shown}"),
             Asked::Expiry => "expiry".to_owned(),
+            Asked::FailedStart => "start".to_owned(),
+            Asked::DiskFull => "disk-full".to_owned(),
         };
         let _lock = self.lock()?;
         if !self.record_path(id).exists() {
@@ -195,8 +286,14 @@ impl Store {
     pub fn asked(&self, id: &SessionId) -> Asked {
         let text = fs::read_to_string(self.asked_path(id)).unwrap_or_default();
         match text.split_once(' ') {
-            Some(("person", name)) => Asked::Person(name.to_owned()),
+            Some(("person", rest)) => {
+                // The first version wrote the name alone.
+                let (person, shown) = rest.split_once(' ').unwrap_or(("", rest));
+                Asked::Person(Owner::recorded(person, shown), shown.to_owned())
+            }
             _ if text == "expiry" => Asked::Expiry,
+            _ if text == "start" => Asked::FailedStart,
+            _ if text == "disk-full" => Asked::DiskFull,
             _ => Asked::Nobody,
         }
     }
@@ -205,6 +302,11 @@ impl Store {
     pub fn mail(&self, id: &SessionId, expires_at: u64) -> io::Result<()> {
         let _lock = self.lock()?;
         if self.record_path(id).exists() { write(&self.mailed_path(id), &expires_at) } else { Ok(()) }
+    }
+
+    /// Take back that the owner needs no mail.
+    pub fn unmail(&self, id: &SessionId) -> io::Result<()> {
+        remove(&self.mailed_path(id))
     }
 
     /// The end of the session about which its owner needs no mail any more; zero: none.
@@ -224,7 +326,7 @@ impl Store {
 
     /// All notices.
     pub fn notices(&self) -> Vec<(SessionId, Notice)> {
-        ids(&self.ended).into_iter().filter_map(|id| self.notice(&id).map(|n| (id, n))).collect()
+        ids(&self.ended).unwrap_or_default().into_iter().filter_map(|id| self.notice(&id).map(|n| (id, n))).collect()
     }
 
     /// When the notices were last changed.
@@ -238,9 +340,10 @@ impl Store {
     }
 }
 
-fn ids(folder: &Path) -> Vec<SessionId> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(".json")?.parse().ok()).collect()
+fn ids(folder: &Path) -> io::Result<Vec<SessionId>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let id = |name: OsString| name.into_string().ok()?.strip_suffix(".json")?.parse().ok();
+    Ok(names.into_iter().filter_map(id).collect())
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
@@ -266,6 +369,11 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+fn is_older(path: &Path, age: Duration) -> bool {
+    let written = fs::symlink_metadata(path).and_then(|facts| facts.modified());
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|passed| passed > age))
+}
+
 /// Whether the session of this record has its screen up.
 pub fn is_running(record: &Record) -> bool {
     record.session.state == State::Running.as_str()
@@ -288,10 +396,12 @@ pub(crate) mod tests {
         let session = Session {
             id: id.into(),
             owner: owner.into(),
+            owner_id: format!("pam:{owner}"),
             machine: "grub.iso".into(),
             description: String::new(),
             state: "running".into(),
             message: String::new(),
+            paused: String::new(),
             cpus: 1,
             memory_bytes: 1 << 30,
             created_at: 1,
@@ -301,10 +411,14 @@ pub(crate) mod tests {
             network: "none".into(),
             notes: vec![],
         };
-        Record { session, timer: 0, shares: vec![], disk_folder: None, keeps: None }
+        Record { session, timer: 0, shares: vec![], disk_folder: None, keeps: None, disk_max: 0 }
     }
 
     const ID: &str = "abcdefghij";
+
+    fn by_bob() -> Asked {
+        Asked::Person(Owner::browser(&"0a".repeat(32)).unwrap(), "Bob (not verified)".into())
+    }
 
     #[test]
     fn what_is_written_reads_back_and_goes_whole() {
@@ -312,14 +426,18 @@ pub(crate) mod tests {
         let id: SessionId = ID.parse().unwrap();
         store.create(&id, &record(ID, "alice")).unwrap();
         store.ask(&id, &Asked::Expiry).unwrap();
-        store.ask(&id, &Asked::Person("bob".into())).unwrap();
+        store.ask(&id, &by_bob()).unwrap();
         assert_eq!(store.asked(&id), Asked::Expiry);
         assert!(store.update(&id, &Record { timer: 7, ..record(ID, "alice") }).unwrap());
         assert_eq!((store.exists(&id), store.read(&id).unwrap().timer), (true, 7));
         assert_eq!(store.mailed(&id), 0);
+        assert!(store.permit_path(&id).exists());
+        store.spend_permit(&id).unwrap();
+        store.spend_permit(&id).unwrap();
+        assert!(!store.permit_path(&id).exists());
         store.mail(&id, 100).unwrap();
         assert_eq!(store.mailed(&id), 100);
-        assert_eq!(store.all().len(), 1);
+        assert_eq!(store.all().unwrap().len(), 1);
         store.remove(&store.lock().unwrap(), &id).unwrap();
         store.remove(&store.lock().unwrap(), &id).unwrap();
         assert!(!store.exists(&id));
@@ -334,9 +452,9 @@ pub(crate) mod tests {
         store.create(&id, &record(ID, "alice")).unwrap();
         store.ask(&id, &Asked::Nobody).unwrap();
         assert_eq!(store.asked(&id), Asked::Nobody);
-        store.ask(&id, &Asked::Person("bob".into())).unwrap();
+        store.ask(&id, &by_bob()).unwrap();
         store.ask(&id, &Asked::Expiry).unwrap();
-        assert_eq!(store.asked(&id), Asked::Person("bob".into()));
+        assert_eq!(store.asked(&id), by_bob());
         fs::remove_dir_all(root).unwrap();
     }
 
@@ -357,12 +475,36 @@ pub(crate) mod tests {
         let id: SessionId = ID.parse().unwrap();
         let mut old = serde_json::to_value(record(ID, "alice")).unwrap();
         old["session"].as_object_mut().unwrap().remove("description");
+        old["session"].as_object_mut().unwrap().remove("owner_id");
         old["shares"] = serde_json::json!([
             {"id": "s1", "role": "view", "secret_sha256": "00", "created_at": 5, "expires_at": 0}
         ]);
         fs::write(store.folder().join(format!("{ID}.json")), old.to_string()).unwrap();
         let share = &store.read(&id).unwrap().shares[0];
         assert_eq!((share.id.as_str(), share.once, share.used_at), ("s1", false, 0));
+        assert_eq!(store.read(&id).unwrap().session.owner().to_string(), "unknown:alice");
+        fs::write(store.folder().join(format!("{ID}.asked")), "person alice").unwrap();
+        assert_eq!(store.asked(&id), Asked::Person("unknown:alice".parse().unwrap(), "alice".into()));
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_nothing_else() {
+        let (root, store) = store("strays");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        store.ask(&id, &Asked::Expiry).unwrap();
+        let old = SystemTime::now() - HALF_WRITTEN * 2;
+        for name in ["bbbbbbbbbb.start", "bbbbbbbbbb.asked", "bbbbbbbbbb.mailed", ".abc.new", ".def.new", "stranger"] {
+            let file = File::create(store.folder().join(name)).unwrap();
+            if name != ".def.new" {
+                file.set_modified(old).unwrap();
+            }
+        }
+        assert_eq!(store.remove_strays().len(), 4);
+        let mut left: Vec<_> = fs::read_dir(store.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".def.new", "abcdefghij.asked", "abcdefghij.json", "abcdefghij.start", "stranger"]);
         fs::remove_dir_all(root).unwrap();
     }
 
@@ -373,8 +515,14 @@ pub(crate) mod tests {
         store.create(&id, &record(ID, "alice")).unwrap();
         fs::write(store.folder().join("bbbbbbbbbb.json"), "{\"session\": 3").unwrap();
         fs::write(store.folder().join("stranger"), "").unwrap();
-        assert_eq!(store.all().len(), 1);
-        assert_eq!(store.ids().len(), 2);
+        assert_eq!(store.all().unwrap().len(), 1);
+        assert_eq!(store.ids().unwrap().len(), 2);
+        let looked_up = |id: &str| store.look_up(&id.parse().unwrap());
+        assert!(matches!(looked_up(ID), Ok(OnRecord::Readable(_))));
+        assert!(matches!(looked_up("bbbbbbbbbb"), Ok(OnRecord::Damaged)));
+        assert!(matches!(looked_up("cccccccccc"), Ok(OnRecord::Missing)));
+        fs::create_dir(store.folder().join("cccccccccc.json")).unwrap();
+        assert!(looked_up("cccccccccc").is_err());
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -29,28 +29,24 @@ pub fn load(ratio: f64, cpus: u32) -> String {
     format!("{:.1} ({cpus} {noun})", ratio * f64::from(cpus))
 }
 
-/// `3 d 2 h`, `2 h 5 min`, `7 min`, `40 s`: the two largest units.
+/// So many seconds, as [`Lifetime::about`] has them.
 pub fn span(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let two = |a: u64, a_unit: &str, b: u64, b_unit: &str| match b {
-        0 => format!("{a} {a_unit}"),
-        b => format!("{a} {a_unit} {b} {b_unit}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, m) => format!("{m} min"),
-        (0, h, m) => two(h, "h", m, "min"),
-        (d, h, _) => two(d, "d", h, "h"),
-    }
+    Lifetime(seconds).about()
 }
 
 /// The time left until `end`; zero is "no end".
 pub fn left(end: u64, now: u64) -> String {
     match end {
         0 => "no end".to_owned(),
-        end if end <= now => "over".to_owned(),
+        end if end <= now => "ended".to_owned(),
         end => span(end - now),
     }
+}
+
+/// The same as a phrase of its own: `2 h 5 min left`.
+pub fn remaining(end: u64, now: u64) -> String {
+    let left = left(end, now);
+    if end > now { left + " left" } else { left }
 }
 
 /// A session's state in words.
@@ -106,7 +102,8 @@ mod tests {
             (lifetime(5400).as_str(), lifetime(1).as_str(), lifetime(0).as_str()),
             ("90 minutes", "1 second", "no end")
         );
-        assert_eq!([left(0, 5), left(4, 5), left(5, 5), left(65, 5)], ["no end", "over", "over", "1 min"]);
+        assert_eq!([left(0, 5), left(4, 5), left(5, 5), left(65, 5)], ["no end", "ended", "ended", "1 min"]);
+        assert_eq!([remaining(0, 5), remaining(5, 5), remaining(65, 5)], ["no end", "ended", "1 min left"]);
         for (seconds, text) in
             [(40, "40 s"), (420, "7 min"), (7500, "2 h 5 min"), (7200, "2 h"), (86_400, "1 d"), (90_000, "1 d 1 h")]
         {

@@ -6,8 +6,10 @@ use std::path::Path;
 /// The address of the pages, without a final slash.
 pub fn base(root: &Path) -> String {
     // A broken configuration is told by 'check' and 'status'; an address by the host's name still helps.
-    let named = config::load(root).ok().and_then(|loaded| loaded.settings.public_url);
-    format!("{}/qemu-web-desktop", named.unwrap_or_else(|| by_host_name(root)))
+    let settings = config::load(root).map(|loaded| loaded.settings).unwrap_or_default();
+    // While the service is open, it answers under loopback names only.
+    let name = if settings.sign_in.methods.is_empty() { "localhost".to_owned() } else { crate::host::name() };
+    format!("{}/qemu-web-desktop", settings.public_url.unwrap_or_else(|| by_name(root, &name)))
 }
 
 /// The page of a session.
@@ -20,9 +22,18 @@ pub fn join(base: &str, secret: &str) -> String {
     format!("{base}/join#{secret}")
 }
 
-fn by_host_name(root: &Path) -> String {
+/// Return what to say beside a link that works on this server only.
+pub fn only_here(base: &str) -> Option<&'static str> {
+    let authority = base.split_once("://")?.1.split('/').next()?;
+    crate::proxy_headers::is_loopback(authority).then_some(
+        "This link works on this server only. For links that work elsewhere, configure [sign_in] and set public_url in \
+         /etc/qemu-web-desktop/config.toml.",
+    )
+}
+
+fn by_name(root: &Path, name: &str) -> String {
     let scheme = if has_tls(root) { "https" } else { "http" };
-    format!("{scheme}://{}", crate::host::name())
+    format!("{scheme}://{name}")
 }
 
 /// Whether a site of Apache's speaks TLS.
@@ -45,6 +56,13 @@ mod tests {
     #[test]
     fn a_link_hides_its_secret_from_servers() {
         assert_eq!(join("https://x/qemu-web-desktop", "s3cret"), "https://x/qemu-web-desktop/join#s3cret");
+    }
+
+    #[test]
+    fn links_to_this_server_alone_are_told_from_others() {
+        assert!(only_here("http://localhost/qemu-web-desktop").is_some());
+        assert!(only_here("http://127.0.0.1:8080/qemu-web-desktop").is_some());
+        assert!(only_here("https://desk.example.org/qemu-web-desktop").is_none());
     }
 
     #[test]

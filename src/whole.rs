@@ -35,6 +35,12 @@ impl How {
     }
 }
 
+/// Return whether the file is one that is being written, or that was when its program was killed.
+pub fn is_half_written(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with('.') && name.ends_with(".new"))
+}
+
 /// Puts a file with that content in the place of what is there.
 pub fn write(path: &Path, content: &[u8], how: How) -> io::Result<()> {
     let beside = path.with_file_name(format!(".{}.new", random::label()));

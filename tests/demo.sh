@@ -68,6 +68,9 @@ inside sh -c 'cat >/etc/qemu-web-desktop/config.d/demo.toml' <<'EOT'
 service_max_load = 100.0
 service_max_cpu_fraction_nb_per_user = 4.0
 service_max_mem_fraction_nb_per_user = 0.8
+[paths]
+disk_start_reserve = "1G"
+disk_pause_reserve = "512M"
 EOT
 inside qwdctl download
 port=$("$bed" forward "$name" 8080 80 --next)

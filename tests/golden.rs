@@ -6,7 +6,7 @@ use qwd::config::{Catalogue, Settings};
 use qwd::images::Format;
 use qwd::model::{Bytes, Lifetime};
 use qwd::policy;
-use qwd::qemu::{Accel, Disk, Hardware, Network, Nvram, Plan, argv};
+use qwd::qemu::{Accel, DescriptorKind, Disk, Hardware, Network, Nvram, Plan, StartDocument, argv};
 use qwd::unit::{self, Properties, SessionPlan};
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -61,7 +61,6 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
     let own = [("192.0.2.7".parse().unwrap(), 24), ("2001:db8::7".parse().unwrap(), 64)];
     SessionPlan {
         id: plan.id.clone(),
-        owner: "alice@example.org".parse().unwrap(),
         machine: plan.machine.clone(),
         argv: argv(plan),
         cpus: plan.cpus,
@@ -74,8 +73,8 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
         nvram: plan.nvram.clone(),
         disk: plan.disk.clone(),
         disk_size: Bytes(10 << 30),
+        file_max: Some(Bytes(20 << 30)),
         outside,
-        runtime_max: Lifetime(345_600),
         stop_grace: Lifetime(30),
         closed: user.then(|| policy::closed(&own, &["192.168.7.0/24".parse().unwrap()], Some([10, 9, 9, 53].into()))),
         resolv_conf: user.then(|| "/run/qemu-web-desktop/resolv/10.9.9.53".into()),
@@ -165,6 +164,21 @@ fn arguments_of_every_choice() {
     check("argv-choices.txt", &text);
 }
 
+/// The document without QEMU's arguments, which others hold.
+fn rest_of_document(plan: &Plan) -> String {
+    let document = StartDocument { qemu: Vec::new(), ..unit::document(&unit_of(plan, None)) };
+    serde_json::to_string(&document).unwrap() + "\n"
+}
+
+#[test]
+fn documents_of_starts() {
+    let bridge = Plan { network: Network::Bridge, ..desktop_under_kvm() };
+    let all = [iso_under_tcg(), windows(), bridge].map(|plan| rest_of_document(&plan));
+    check("documents.txt", &all.concat());
+    let whole = unit::document(&unit_of(&windows(), None));
+    assert_eq!(whole.qemu, argv(&windows()));
+}
+
 #[test]
 fn unit_of_windows_with_firmware_and_tpm() {
     check("unit-windows-kvm.txt", &lines(&unit::session(&unit_of(&windows(), None))));
@@ -189,15 +203,13 @@ fn unit_and_arguments_of_a_desktop_on_a_bridge_differ_only_by_the_network() {
         (argv(&user).join("\n"), argv(&bridge).join("\n")),
         (lines(&unit::session(&unit_of(&user, None))), lines(&unit::session(&unit_of(&bridge, None)))),
     ] {
-        // The command line is told above.
-        let lines =
-            |text: &str| text.lines().filter(|l| !l.starts_with("ExecStart ")).map(str::to_owned).collect::<Vec<_>>();
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let (before, after) = (lines(&before), lines(&after));
         after.iter().filter(|line| !before.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
         before.iter().filter(|line| !after.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
     }
     check("bridge.txt", &text);
-    assert!(lines(&unit::session(&unit_of(&bridge, None))).contains("--card"));
+    assert_eq!(unit::document(&unit_of(&bridge, None)).descriptors.last(), Some(&DescriptorKind::Card));
 }
 
 #[test]
@@ -216,9 +228,9 @@ fn a_disk_that_is_kept_and_an_installation() {
     let differs = |plan: &Plan| argv(plan).into_iter().filter(|a| !ordinary.contains(a)).collect::<Vec<_>>().join("\n");
     let unit = |plan: &Plan, name| {
         let unit = unit::session(&unit_of(plan, kept.clone()));
-        let told = ["ExecStart", "BindReadOnlyPaths", "BindPaths"];
+        let told = ["BindReadOnlyPaths", "BindPaths"];
         let own: Properties = unit.into_iter().filter(|(key, _)| told.contains(key)).collect();
-        check(name, &format!("{}\n\n{}", differs(plan), lines(&own)));
+        check(name, &format!("{}\n\n{}\n{}", differs(plan), lines(&own), rest_of_document(plan)));
     };
     unit(&master, "kept-master.txt");
     unit(&Plan { disk: cd, ..desktop_under_kvm() }, "kept-install.txt");
@@ -230,11 +242,7 @@ fn what_the_firmware_and_a_module_remember() {
         let file = |name: &str| Some(Path::new("/srv/machines").join(folder).join(name));
         Plan { nvram: Nvram { variables: file("uefi-secure"), tpm: file(tpm), own }, ..windows() }
     };
-    let told = |plan: &Plan| {
-        let unit = unit::session(&unit_of(plan, None));
-        let own: Properties = unit.into_iter().filter(|(key, _)| *key != "ExecStart").collect();
-        argv(plan).join("\n") + "\n" + &lines(&own)
-    };
+    let told = |plan: &Plan| argv(plan).join("\n") + "\n" + &lines(&unit::session(&unit_of(plan, None)));
     let ordinary = told(&windows());
     let mut text = String::new();
     for plan in [remembers(".a.qcow2.17c.nvram", "tpm", false), remembers(".a.qcow2.work/nvram", "module", true)] {
@@ -243,14 +251,14 @@ fn what_the_firmware_and_a_module_remember() {
         ordinary.lines().filter(|line| !now.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
     }
     check("kept-nvram.txt", &text);
-    let starts = |plan: &Plan| lines(&unit::session(&unit_of(plan, None))).contains("--variables=");
+    let starts = |plan: &Plan| rest_of_document(plan).contains("variables.qcow2");
     assert!(starts(&windows()) && !starts(&remembers(".a.qcow2.work/nvram", "module", true)));
 }
 
 #[test]
 fn units_of_the_timer_and_the_helpers() {
     let id = "abcdefghij".parse().unwrap();
-    check("unit-expire.txt", &lines(&unit::expiry(&id, 3600)));
+    check("unit-expire.txt", &lines(&unit::expiry(&id, 1_800_003_600, 1_800_000_000)));
     check("unit-examine.txt", &lines(&unit::examination(Path::new("/var/lib/qemu-web-desktop/machines/grub.iso"))));
     check("unit-unpack.txt", &lines(&unit::unpacking(256 << 30, 40 << 30)));
     let to = Path::new("/var/lib/qemu-web-desktop/machines/.a.img.work/disk");

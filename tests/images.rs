@@ -105,11 +105,38 @@ fn a_vmdk_that_compresses_and_a_fixed_vhd_are_taken() {
 }
 
 #[test]
+fn a_disk_that_nothing_can_start_from_is_refused_in_every_format() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = Folder::new("unbootable");
+    let mut luks = fs::read(folder.file("disk.raw")).unwrap();
+    luks[..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
+    let mut sectors = vec![0; 3_000_320];
+    sectors[450] = 0xee;
+    sectors[510..512].copy_from_slice(b"\x55\xaa");
+    sectors[4096..4104].copy_from_slice(b"EFI PART");
+    for (name, bytes, sentence) in [("luks", luks, "LUKS"), ("sectors", sectors, "sectors")] {
+        let raw = folder.file(name);
+        fs::write(&raw, bytes).unwrap();
+        assert!(inspect(&raw).unwrap_err().message.contains(sentence), "{name}");
+        for format in FORMATS {
+            let image = folder.file(&format!("{name}.{}", format.driver()));
+            folder.qemu_img(&["convert", "-f", "raw", "-O", format.driver(), name, &image]);
+            let problem = inspect(&image).unwrap_err();
+            assert_eq!(problem.word, Word::MachineUnusable, "{image}");
+            assert!(problem.message.contains(sentence), "{image}: {problem}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_image_is_refused_with_a_reason() {
     let folder = Folder::new("none");
     fs::write(folder.file("page.iso"), "<html><body>Not found</body></html>").unwrap();
     assert!(inspect(&folder.file("page.iso")).unwrap_err().message.contains("web page"));
     assert!(inspect(&folder.file("disk.raw")).unwrap_err().message.contains("not a disk image"));
+    assert_eq!(inspect(&folder.file("absent")).unwrap_err().word, Word::Failed);
     assert!(inspect(&folder.file("absent")).unwrap_err().message.contains("cannot be read"));
     assert!(inspect(Path::new("/").to_str().unwrap()).unwrap_err().message.contains("cannot be read"));
 }

@@ -7,11 +7,26 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, the lowest first. A module may use its own layer only where `BESIDE` says so.
 const LAYERS: [&[&str]; 5] = [
     &["model"],
-    &["config", "show"],
+    &["config", "show", "spelling"],
     &["bus", "overview", "policy", "qemu", "unit"],
     &[
-        "auth", "cgroup", "clearing", "handover", "host", "images", "journal", "mail", "monitor", "picture", "random",
-        "records", "site", "systemd", "whole",
+        "auth",
+        "cgroup",
+        "channel",
+        "clearing",
+        "handover",
+        "host",
+        "images",
+        "journal",
+        "mail",
+        "monitor",
+        "picture",
+        "proxy_headers",
+        "random",
+        "records",
+        "site",
+        "systemd",
+        "whole",
     ],
     &["build", "check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
 ];
@@ -20,6 +35,7 @@ const LAYERS: [&[&str]; 5] = [
 /// reported to the journal, and an image's format is part of QEMU's arguments.
 const BESIDE: &[(&str, &str)] = &[
     ("config", "journal"),
+    ("config", "spelling"),
     ("overview", "bus"),
     ("overview", "policy"),
     ("policy", "journal"),
@@ -30,9 +46,12 @@ const BESIDE: &[(&str, &str)] = &[
     ("clearing", "images"),
     ("clearing", "journal"),
     ("clearing", "records"),
+    ("records", "monitor"),
     ("mail", "auth"),
     ("site", "host"),
+    ("site", "proxy_headers"),
     ("whole", "random"),
+    ("images", "random"),
     ("images", "whole"),
     ("records", "whole"),
     ("ctl", "build"),
@@ -41,10 +60,19 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Programs that must not even be able to name these.
 const NEVER: &[(&str, &[&str])] = &[
-    ("portal", &["systemd", "cgroup", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"]),
+    (
+        "portal",
+        &[
+            "systemd", "cgroup", "channel", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher",
+            "check",
+        ],
+    ),
     (
         "display",
-        &["systemd", "cgroup", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher", "check"],
+        &[
+            "systemd", "cgroup", "channel", "qemu", "unit", "records", "monitor", "clearing", "images", "launcher",
+            "check",
+        ],
     ),
     ("session", &["systemd", "bus", "records", "launcher"]),
     ("tap", &["systemd", "bus", "records", "launcher", "unit"]),

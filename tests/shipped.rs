@@ -3,6 +3,8 @@
 use qwd::config::raw::Limits;
 use qwd::config::{Catalogue, Raw, Settings, flatten, free_keys, known_keys};
 use qwd::qemu::Hardware;
+use std::fs;
+use std::path::Path;
 
 const CONFIG: &str = include_str!("../etc/config.toml");
 const MACHINES: &str = include_str!("../etc/machines.conf");
@@ -64,6 +66,18 @@ fn the_examples_of_machines_conf_can_be_switched_on() {
         assert!(example.description.is_some(), "{}", example.name);
         let hardware = Hardware::of(&example.hardware, &Settings::default().qemu);
         assert!(hardware.is_ok(), "{}: {hardware:?}", example.name);
+    }
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/examples");
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 4);
+    for file in files {
+        let shown: Raw = toml::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let settings = Settings::try_from(&shown);
+        assert!(settings.is_ok(), "{}: {:?}", file.display(), settings.err());
     }
 }
 

@@ -1,7 +1,7 @@
 // Makes the choices of CPUs and memory follow the machine, and finds machines among many. Everything works
 // without this, too: "usual" is what suits the machine, and the server says what it cannot have.
 
-const radios = [...document.querySelectorAll("input[type=radio][name=machine]")];
+let radios = [];
 
 /** The machine's least, most and usual amount; zero: no bound. */
 function bounds(radio, name) {
@@ -34,31 +34,49 @@ function follow(radio) {
   }
 }
 
+/** Shows the machines that match, and has one of them chosen: what cannot be seen must not start. */
 function search(field) {
   const words = field.value.toLowerCase().split(/\s+/);
-  let found = 0;
+  const matches = (radio) => {
+    const text = radio.closest(".machine").textContent.toLowerCase();
+    return words.every((word) => text.includes(word));
+  };
+  for (const radio of radios) radio.closest(".machine").hidden = !matches(radio);
+  const shown = radios.filter(matches);
+  const usable = shown.filter((radio) => !radio.disabled);
+  const chosen = usable.find((radio) => radio === picked) ?? usable.find((radio) => radio.checked) ?? usable[0];
+  for (const radio of radios) radio.checked = radio === chosen;
+  if (chosen) follow(chosen);
+  // An Enter in the search that finds nothing starts nothing, either.
+  for (const button of document.querySelectorAll("#start button.primary")) button.disabled = !chosen;
+  document.getElementById("none-found").textContent = shown.length === 0 ? "No matches." : "";
+}
+
+/** The machine that was last picked by hand, or by the server. */
+let picked = null;
+
+function setUp() {
+  radios = [...document.querySelectorAll("input[type=radio][name=machine]")];
+  picked = radios.find((radio) => radio.checked) ?? null;
   for (const radio of radios) {
-    const card = radio.closest(".machine");
-    const text = card.textContent.toLowerCase();
-    const matches = words.every((word) => text.includes(word));
-    // What is chosen stays to be seen.
-    card.hidden = !radio.checked && !matches;
-    if (matches) found += 1;
+    radio.addEventListener("change", () => {
+      picked = radio;
+      follow(radio);
+    });
+    if (radio.checked) follow(radio);
   }
-  document.getElementById("none-found").textContent = found === 0 ? "No machine is called that." : "";
-}
-
-for (const radio of radios) {
-  radio.addEventListener("change", () => follow(radio));
-  if (radio.checked) follow(radio);
-}
-
-const field = document.querySelector(".search");
-if (field) {
+  const field = document.querySelector(".search");
+  if (!field) return;
   field.hidden = false;
   field.addEventListener("input", () => search(field));
   field.addEventListener("keydown", (event) => {
     // Enter searches; it does not start a session.
     if (event.key === "Enter") event.preventDefault();
   });
+  // A browser that comes back to the page may have kept what was typed.
+  if (field.value) search(field);
 }
+
+setUp();
+// The list of sessions has replaced a form that was closed.
+document.addEventListener("form-opened", setUp);

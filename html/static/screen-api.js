@@ -3,6 +3,11 @@
 import * as link from './screen-link.js';
 
 const page = document.documentElement.dataset;
+/** Milliseconds of a call after which the server is asked whether it is there at all, and for the answer. */
+const LOOK_AFTER = 5000;
+const LOOK_TIME = 3000;
+/** A session may take so long to start before the display gives a ticket up. */
+const PATIENCE = 75000;
 
 /** A request that did not succeed. `status` 0: nobody answered. */
 export class Refused extends Error {
@@ -24,16 +29,45 @@ let ahead = 0;
 /** Seconds since 1970 by the server's clock. */
 export const now = () => (Date.now() + ahead) / 1000;
 
+/** Whether the server answers at all within so many milliseconds: asked for a file, it has nothing to wait for. */
+export async function reachable(milliseconds) {
+  const options = { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(milliseconds) };
+  return fetch(`${page.base}/static/icon.svg`, options).then(() => true, () => false);
+}
+
+/** Does what may take long; its signal is aborted once the server does not answer at all any more, or after too long. */
+export async function whileReachable(work) {
+  const lost = new AbortController();
+  let done = false;
+  const watch = async () => {
+    for (let waited = 0; !done && waited < PATIENCE; waited += LOOK_AFTER) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AFTER));
+      if (!done && !(await reachable(LOOK_TIME))) {
+        break;
+      }
+    }
+    if (!done) {
+      lost.abort();
+    }
+  };
+  watch();
+  try {
+    return await work(lost.signal);
+  } finally {
+    done = true;
+  }
+}
+
 async function call(method, path, body) {
   const headers = { Accept: 'application/json' };
   if (body) {
     headers['Content-Type'] = 'application/json';
     headers['X-CSRF-Token'] = page.csrf;
   }
-  const options = { method, headers, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(75000) };
+  const options = { method, headers, cache: 'no-store', redirect: 'error', body: body && JSON.stringify(body) };
   let answer;
   try {
-    answer = await fetch(`${page.base}/api/v1/${path}`, body ? { ...options, body: JSON.stringify(body) } : options);
+    answer = await whileReachable((signal) => fetch(`${page.base}/api/v1/${path}`, { ...options, signal }));
   } catch {
     throw new Refused(0, 'unreachable', 'The server does not answer.');
   }

@@ -1,7 +1,7 @@
 // The bar and its panels: opening, hiding, full screen, and getting there from a grabbed keyboard.
 
 const byId = (id) => document.getElementById(id);
-const PANELS = ['clipboard', 'keys', 'size'];
+const PANELS = ['clipboard', 'keys', 'people', 'size'];
 const MODIFIERS = [[0xffe3, 'ControlLeft'], [0xffe9, 'AltLeft'], [0xffe1, 'ShiftLeft']];
 
 function openPanel(name) {

@@ -1,4 +1,4 @@
-// Warns before the session's end, and lets whoever may extend it. The server is asked at each step,
+// Warns before the session's end, lets whoever may extend it, and says when the session is being stopped. The server is asked at each step,
 // since the session may have been extended from elsewhere; the keyboard stays with the machine.
 
 import * as api from './screen-api.js';
@@ -10,6 +10,7 @@ const HOUR = 3600;
 /** Milliseconds between two looks while there is a warning, and the longest without one. */
 const OFTEN = 5000;
 const SELDOM = 3600000;
+const TITLES = { soon: 'This session ends soon.', late: 'This session is about to end.', over: 'Shutting down…' };
 const byId = (id) => document.getElementById(id);
 
 function span(seconds) {
@@ -29,19 +30,31 @@ function step({ expires_at: end, extendable_until: latest }) {
 export function setUpEnding(connection) {
   const card = byId('ending');
   let session = null;
+  let ending = false;
   let timer = 0;
   let told = '';
   let closed = '';
 
   const left = () => session.expires_at - api.now();
   const stage = () => {
-    if (!AHEAD || !session?.expires_at || left() > AHEAD || left() <= 0 || page.state === 'ended') {
+    if (page.state === 'ended') {
+      return '';
+    }
+    // The display tells, whoever stops the session; at its own end the clock is as good.
+    if (ending || (session?.expires_at && left() <= 0)) {
+      return 'over';
+    }
+    if (!AHEAD || !session?.expires_at || left() > AHEAD) {
       return '';
     }
     return left() <= AHEAD / 3 ? 'late' : 'soon';
   };
 
-  const advice = () => {
+  const time = (now) => (now === 'over' ? '' : `${span(left())} left.`);
+  const advice = (now) => {
+    if (now === 'over') {
+      return 'The session is being stopped.';
+    }
     if (step(session)) {
       return 'Save your work elsewhere, or extend it.';
     }
@@ -60,17 +73,20 @@ export function setUpEnding(connection) {
     card.hidden = hidden;
     if (now !== told) {
       told = now;
-      byId('ending-title').textContent = now === 'late' ? 'This session is about to end.' : 'This session ends soon.';
+      byId('ending-title').textContent = TITLES[now] ?? '';
       // For those who do not see it: once at each stage, not at every tick of the clock.
-      byId('ending-said').textContent = now ? `${byId('ending-title').textContent} ${span(left())} left. ${advice()}` : '';
+      byId('ending-said').textContent = now ? `${TITLES[now]} ${time(now)} ${advice(now)}` : '';
       byId('ending-trouble').textContent = '';
+      page.ending = now === 'over' ? 'yes' : '';
+      connection.dispatchEvent(new Event('ending'));
     }
     if (now) {
+      const room = now === 'over' ? 0 : step(session);
       card.dataset.stage = now;
-      byId('ending-left').textContent = `${span(left())} left.`;
-      byId('ending-advice').textContent = advice();
-      byId('ending-extend').hidden = !step(session);
-      byId('ending-extend').textContent = `Extend by ${span(step(session))}`;
+      byId('ending-left').textContent = time(now);
+      byId('ending-advice').textContent = advice(now);
+      byId('ending-extend').hidden = !room;
+      byId('ending-extend').textContent = `Extend by ${span(room)}`;
     } else {
       closed = '';
     }
@@ -82,7 +98,7 @@ export function setUpEnding(connection) {
     if (!AHEAD || !session?.expires_at || page.state === 'ended') {
       return;
     }
-    const wait = stage() || left() <= 0 ? OFTEN : Math.min(SELDOM, Math.max(1000, (left() - AHEAD) * 1000));
+    const wait = stage() ? OFTEN : Math.min(SELDOM, Math.max(1000, (left() - AHEAD) * 1000));
     timer = setTimeout(look, wait);
   };
 
@@ -113,6 +129,12 @@ export function setUpEnding(connection) {
   };
 
   setInterval(() => card.hidden || show(), 1000);
+  connection.addEventListener('notice', ({ detail }) => {
+    if ('ending' in detail) {
+      ending = detail.ending;
+      show();
+    }
+  });
   connection.addEventListener('open', look);
   connection.addEventListener('state', show);
   document.addEventListener('visibilitychange', look);

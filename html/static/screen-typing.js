@@ -4,17 +4,15 @@
 // What appears behind the filler was typed.
 
 import { named, press } from './screen-keys.js';
+import { keysFor } from './screen-layout.js';
 
 const byId = (id) => document.getElementById(id);
 const FILLER = '\u00a0'.repeat(32);
 
-function keyOf(character) {
-  if (character === '\n') {
-    return named('Return');
-  }
+function keysOf(character) {
   const point = character.codePointAt(0);
   // X11: Latin-1 stands for itself, all else is Unicode with a mark.
-  return [point < 0x100 ? point : 0x1000000 | point, null];
+  return keysFor(character) ?? [[point < 0x100 ? point : 0x1000000 | point, null]];
 }
 
 export function setUpTyping(connection) {
@@ -60,7 +58,7 @@ export function setUpTyping(connection) {
       press(connection.rfb, [named('Backspace')]);
     }
     for (const character of field.value.slice(same)) {
-      press(connection.rfb, [keyOf(character)]);
+      press(connection.rfb, keysOf(character));
     }
     refill();
   });

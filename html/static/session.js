@@ -1,50 +1,28 @@
-// Makes the pages of sessions follow what happens. Everything on them works without this, too.
+// Makes the page of a session follow what happens, and helps with confirmations and links. Everything works
+// without this, too.
 
-import { fetchPage, update } from "./live.js";
+import { ask, fetchPage, markFresh, markStale, pause, update, visible } from "./live.js";
+import { writeTimes } from "./times.js";
 
-/** The time left in the words of the server's pages. */
-function span(seconds) {
-  const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  const two = (a, aUnit, b, bUnit) => (b === 0 ? `${a} ${aUnit}` : `${a} ${aUnit} ${b} ${bUnit}`);
-  if (days > 0) return two(days, "d", hours, "h");
-  if (hours > 0) return two(hours, "h", minutes, "min");
-  return minutes > 0 ? `${minutes} min` : `${seconds} s`;
-}
-
-function countDown() {
-  const now = Math.floor(Date.now() / 1000);
-  for (const time of document.querySelectorAll("time.left")) {
-    const left = Number(time.dataset.ends) - now;
-    const text = left > 0 ? span(left) : "over";
-    if (time.textContent !== text) time.textContent = text;
-  }
-}
-
-/** Moments in the reader's own time zone. */
-function localMoments() {
-  const style = { dateStyle: "medium", timeStyle: "short" };
-  for (const time of document.querySelectorAll("time.moment")) {
-    time.textContent = new Date(time.dateTime).toLocaleString(undefined, style);
-  }
-  for (const time of document.querySelectorAll("time.left")) {
-    time.title = new Date(Number(time.dataset.ends) * 1000).toLocaleString(undefined, style);
+/** Copies what is in the field. Over plain http browsers have only the old way; else what is selected can be copied by hand. */
+async function copied(input) {
+  try {
+    await navigator.clipboard.writeText(input.value);
+    return true;
+  } catch {
+    input.select();
+    return document.execCommand("copy");
   }
 }
 
 /** A button beside each link that copies it. */
 function copyButtons() {
-  if (!navigator.clipboard) return;
   for (const input of document.querySelectorAll("input.copy")) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Copy";
     button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(input.value);
-        button.textContent = "Copied";
-      } catch {
-        input.select();
-      }
+      button.textContent = (await copied(input)) ? "Copied" : "Press Ctrl+C";
     });
     const both = document.createElement("div");
     both.className = "copyable";
@@ -53,36 +31,60 @@ function copyButtons() {
   }
 }
 
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-/** Resolves when the page can be seen. */
-function visible() {
-  if (!document.hidden) return Promise.resolve();
-  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+function closeConfirmation(inside) {
+  const details = inside?.closest?.("details.confirm[open]");
+  if (!details) return false;
+  details.open = false;
+  details.querySelector("summary").focus();
+  return true;
 }
 
-/** While the session changes, the server answers as soon as there is news. */
+/** Cancel, and Escape, close a confirmation; without this, Cancel leads to the same page. */
+function cancelButtons() {
+  document.addEventListener("click", (event) => {
+    const cancel = event.target.closest?.("a.cancel");
+    if (cancel && closeConfirmation(cancel)) event.preventDefault();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") closeConfirmation(event.target);
+  });
+}
+
+/** Resolves when the session has another state: the server answers as soon as there is news. */
 async function awaitChange({ base, session, state }) {
   for (;;) {
+    await visible();
     const asked = Date.now();
-    const answer = await fetch(`${base}/api/v1/sessions/${session}?wait=${state}`, { cache: "no-store" });
-    if (answer.status === 401 || answer.status === 404) return;
-    if (answer.ok && (await answer.json()).state !== state) return;
+    try {
+      const answer = await ask(`${base}/api/v1/sessions/${session}?wait=${state}`, "application/json");
+      if (answer.status === 401 || answer.status === 404) return;
+      if (answer.ok && (await answer.json()).state !== state) return;
+      markFresh();
+    } catch {
+      markStale();
+      await pause(1);
+    }
     // A server that does not wait, or cannot, is not asked without end.
-    if (Date.now() - asked < 500) await pause(1);
+    if (Date.now() - asked < 500) await pause(state === "running" ? 5 : 1);
   }
 }
 
-/** Brings the page up to date until it would be another one. */
+/** Keeps up to date what has no event, such as the time that is left to extend: until the page is another one. */
 async function refresh({ base, session, state }) {
   for (;;) {
     await pause(5);
     await visible();
-    const fresh = await fetchPage(`${base}/sessions/${session}`);
-    if (fresh?.getElementById("session")?.dataset.state !== state) return;
-    update(fresh);
-    localMoments();
-    countDown();
+    try {
+      const page = await fetchPage(`${base}/sessions/${session}`);
+      if (page?.getElementById("session")?.dataset.state !== state) return;
+      for (const part of document.querySelectorAll("[data-live]")) {
+        if (page.getElementById(part.id)) update(part, page, "session-title");
+      }
+      writeTimes();
+      markFresh();
+    } catch {
+      markStale();
+    }
   }
 }
 
@@ -90,11 +92,9 @@ async function refresh({ base, session, state }) {
 async function follow(panel) {
   const { base, session, state, keep } = panel.dataset;
   if (state === "ended" || state === "failed") return;
-  const step = state === "running" ? refresh : awaitChange;
-  while (!(await step(panel.dataset).then(() => true, () => false))) {
-    // Nobody answers.
-    await pause(2);
-  }
+  const all = [awaitChange(panel.dataset)];
+  if (state === "running") all.push(refresh(panel.dataset));
+  await Promise.race(all);
   // A link that is shown once must not vanish by itself.
   if (keep !== undefined) {
     document.querySelector("#session .badge").textContent = "Changed: reload for the present state";
@@ -103,9 +103,12 @@ async function follow(panel) {
   location.replace(`${base}/sessions/${session}`);
 }
 
-localMoments();
-countDown();
-setInterval(countDown, 1000);
+writeTimes();
 copyButtons();
+cancelButtons();
+// What went wrong, or was done: browsers differ in whether `autofocus` reaches it.
+document.querySelector("#errors, #done")?.focus();
+// What has been done is said once.
+if (document.getElementById("done")) history.replaceState(null, "", location.pathname);
 const panel = document.getElementById("session");
 if (panel) follow(panel);

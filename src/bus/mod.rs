@@ -28,3 +28,7 @@ pub const PORTAL_USER: &str = "_qemu-web-desktop";
 pub const DISPLAY_USER: &str = "_qwd-display";
 /// The group whose members may run sessions of their own with `qwdctl`.
 pub const USERS_GROUP: &str = "qwd-users";
+/// Viewers by one share link.
+pub const VIEWERS_OF_LINK: usize = 16;
+/// Viewers by all links of one session. The places of owners and administrators are not among them.
+pub const GUESTS_OF_SESSION: usize = 32;

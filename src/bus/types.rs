@@ -1,15 +1,18 @@
 //! The records that cross the bus. A change here is a change of the interface's version.
 
 use crate::config::MachineEntry;
-use crate::model::{Bytes, Lifetime};
+use crate::model::{Bytes, Lifetime, Owner, Proof};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use zbus::zvariant::Type;
 
 /// On whose behalf a call is made. Believed from root and the portal; from anybody else the
 /// launcher puts the caller's own identity in its place.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, Type)]
 pub struct Asker {
-    /// The user's name as signed in.
+    /// `PROOF:NAME`; empty: somebody who is not signed in, or root.
+    pub owner: String,
+    /// The name as people read it. It counts while no sign-in method is configured only, as a label.
     pub name: String,
     /// Groups the sign-in method reported.
     pub groups: Vec<String>,
@@ -35,8 +38,11 @@ pub struct NewSession {
 pub struct Session {
     /// Its id.
     pub id: String,
-    /// Who it belongs to.
+    /// The name of its owner as people read it. It proves nothing: see `owner_id`.
     pub owner: String,
+    /// Its owner as `PROOF:NAME`. (Records of the first version lack this.)
+    #[serde(default)]
+    pub owner_id: String,
     /// The machine it runs.
     pub machine: String,
     /// What the catalogue says of it; else empty. (Records of the first version lack this.)
@@ -46,6 +52,9 @@ pub struct Session {
     pub state: String,
     /// Why it ended or failed, as a sentence; else empty.
     pub message: String,
+    /// Why its guest is paused: `disk_limit`, `server_disk_full` or `disk_error`; else empty. (Records lack this.)
+    #[serde(default)]
+    pub paused: String,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Guest memory in bytes.
@@ -58,7 +67,7 @@ pub struct Session {
     pub extendable_until: u64,
     /// `kvm` or `tcg`.
     pub accel: String,
-    /// `user` or `none`.
+    /// `user`, `bridge` or `none`.
     pub network: String,
     /// Sentences the owner should read, such as why there is no network.
     pub notes: Vec<String>,
@@ -74,6 +83,39 @@ impl Session {
     pub fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "ended" | "failed")
     }
+
+    /// Return its owner, for comparisons.
+    pub fn owner(&self) -> Owner {
+        Owner::recorded(&self.owner_id, &self.owner)
+    }
+
+    /// Return its owner as other people should read it.
+    pub fn owner_shown(&self) -> String {
+        self.owner().proof().describe(&self.owner)
+    }
+
+    /// Return it as the JSON API and `qwdctl` print it.
+    pub fn json(&self) -> Value {
+        let mut value = json!(self);
+        value["proof"] = json!(self.owner().proof().as_str());
+        without_id(value, "owner_id")
+    }
+}
+
+/// What compares people is for programs, and a browser's would only be noise.
+fn without_id(mut value: Value, field: &str) -> Value {
+    value.as_object_mut().map(|fields| fields.remove(field));
+    value
+}
+
+/// Return how the name of a viewer or of a link's user was proven; `None`: somebody without a name.
+fn proof_of(id: &str, name: &str) -> Option<Proof> {
+    (!name.is_empty()).then(|| Owner::recorded(id, name).proof())
+}
+
+/// Return somebody's name as other people should read it; empty: somebody without one.
+fn shown(id: &str, name: &str) -> String {
+    proof_of(id, name).map_or(String::new(), |proof| proof.describe(name))
 }
 
 /// A machine of the catalogue. The least and the most are zero where its section says nothing.
@@ -173,8 +215,24 @@ pub struct Share {
     pub used: bool,
     /// When the first did, in seconds since 1970; zero: nobody yet.
     pub used_at: u64,
-    /// Who the first was, as signed in; empty: somebody who is not.
+    /// The name of the first, as people read it; empty: somebody without one.
     pub used_by: String,
+    /// The first as `PROOF:NAME`.
+    pub used_by_id: String,
+}
+
+impl Share {
+    /// Return the name of the first as other people should read it.
+    pub fn used_by_shown(&self) -> String {
+        shown(&self.used_by_id, &self.used_by)
+    }
+
+    /// Return it as the JSON API and `qwdctl` print it.
+    pub fn json(&self) -> Value {
+        let mut value = json!(self);
+        value["used_by_proof"] = json!(proof_of(&self.used_by_id, &self.used_by).map_or("", Proof::as_str));
+        without_id(value, "used_by_id")
+    }
 }
 
 /// What the holder of a link gets.
@@ -203,10 +261,14 @@ pub struct Grant {
     pub role: String,
     /// The share it came from; empty for the owner's own.
     pub share: String,
-    /// Whom the ticket was given to, as signed in; empty: somebody who is not.
+    /// The name of the ticket's holder, as people read it; empty: somebody without one.
     pub name: String,
+    /// The ticket's holder as `PROOF:NAME`.
+    pub name_id: String,
     /// When the right ends, in seconds since 1970; zero: with the session.
     pub until: u64,
+    /// The session's owner as `PROOF:NAME`.
+    pub owner_id: String,
 }
 
 /// Somebody who has a session on the screen.
@@ -216,14 +278,30 @@ pub struct Viewer {
     pub session: String,
     /// The share they came by; empty: the owner's own right.
     pub share: String,
-    /// Who they are, as signed in; empty: somebody who is not.
+    /// Their name, as people read it; empty: somebody without one.
     pub name: String,
+    /// They as `PROOF:NAME`.
+    pub name_id: String,
     /// `control` or `view`.
     pub role: String,
     /// The address they come from, as Apache saw it; empty: not known.
     pub address: String,
     /// Seconds since 1970.
     pub since: u64,
+}
+
+impl Viewer {
+    /// Return their name as other people should read it.
+    pub fn shown(&self) -> String {
+        shown(&self.name_id, &self.name)
+    }
+
+    /// Return it as the JSON API and `qwdctl` print it.
+    pub fn json(&self) -> Value {
+        let mut value = json!(self);
+        value["proof"] = json!(proof_of(&self.name_id, &self.name).map_or("", Proof::as_str));
+        without_id(value, "name_id")
+    }
 }
 
 /// The service in figures.

@@ -77,6 +77,21 @@ pub(super) fn tagged(
     Err(Trouble::Garbled("IMAP"))
 }
 
+/// Return the last line of an IMAP server's answer to a command, or the line by which it asks for a literal.
+pub(super) fn answer(line: &mut impl Read, tag: &str) -> Result<String, Trouble> {
+    for _ in 0..MOST_LINES {
+        let text = read_line(line, Protocol::Imap)?;
+        let is_last = text.strip_prefix(tag).is_some_and(|rest| rest.starts_with(' ')) || text.starts_with('+');
+        match () {
+            () if is_last => return Ok(text),
+            () if text.to_ascii_uppercase().starts_with("* BYE") => return Err(Trouble::Closed),
+            () if text.starts_with("* ") => {}
+            () => break,
+        }
+    }
+    Err(Trouble::Garbled("IMAP"))
+}
+
 /// An SMTP server's answer: its code, and its lines, each ended by a line break.
 pub(super) fn reply(line: &mut impl Read) -> Result<(u16, String), Trouble> {
     let garbled = Trouble::Garbled("SMTP");

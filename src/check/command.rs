@@ -6,7 +6,6 @@
 
 use super::serve;
 use crate::auth::{Answer, CommandCheck};
-use crate::config;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -33,8 +32,7 @@ pub fn main() -> ExitCode {
 
 /// The configured program, if it can be trusted.
 fn program(root: &Path) -> Result<PathBuf, String> {
-    let loaded = config::load(root).map_err(|e| e.to_string())?;
-    let program = loaded.settings.sign_in.command;
+    let program = super::settings(root)?.sign_in.command;
     let program = program.ok_or_else(|| "A program is not among sign_in.methods.".to_owned())?;
     examine(&program, ROOT).map(|()| program)
 }
@@ -63,6 +61,12 @@ fn examine(program: &Path, owner: u32) -> Result<(), String> {
             "{name} does not say who runs it: a script begins with a line such as '#!/usr/bin/python3'."
         ));
     }
+    if begins_with_carriage_return(&place) {
+        let place = place.display();
+        return Err(format!(
+            "{name} has the ends of lines of Windows, so nothing starts it: 'sed -i \"s/\\r$//\" {place}'."
+        ));
+    }
     // A link may be changed as well as what it leads to.
     for path in program.ancestors().chain(place.ancestors()) {
         if in_other_hands(path, owner) {
@@ -83,6 +87,14 @@ fn is_startable(place: &Path) -> bool {
         Ok(mut file) => file.read_exact(&mut start).is_ok() && [*b"#!", *b"\x7fE"].contains(&start),
         Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
     }
+}
+
+/// Whether the first line of a script ends with a carriage return, which the kernel takes for a part of the name.
+fn begins_with_carriage_return(place: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(place).and_then(|file| file.take(256).read_to_end(&mut start));
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    read.is_ok() && line.starts_with(b"#!") && line.ends_with(b"\r")
 }
 
 /// Whether others can change the file, or take away what is in the folder.
@@ -198,6 +210,8 @@ mod tests {
         assert!(why(&folder).contains("is no file"));
         fs::write(&program, "print('accept')\n").unwrap();
         assert!(why(&program).contains("does not say who runs it"));
+        fs::write(&program, "#!/bin/sh\r\necho accept\r\n").unwrap();
+        assert!(why(&program).contains("ends of lines of Windows"));
         set_mode(&program, 0o700);
         assert!(why(&program).contains("chmod 755"));
         fs::remove_dir_all(folder).unwrap();

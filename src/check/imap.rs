@@ -1,7 +1,8 @@
 //! A password is right if a mailbox opens with it.
 //!
 //! PLAIN carries any name and password (RFC 4616); a server without it is given LOGIN, whose two
-//! strings the crate quotes. Control characters, which no quoting would help with, do not come this far.
+//! strings the crate quotes. Letters beyond ASCII may stand in no quotes (RFC 3501, 4.3): such a password goes as a
+//! literal, of which the crate has none. Control characters, which no quoting would help with, do not come this far.
 
 use super::begin;
 use super::peer::{self, Line, Protocol, Target};
@@ -14,6 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) fn check(at: &Target, user: &str, password: &Password) -> Result<Answer, Trouble> {
     let mut line = peer::open(at, Protocol::Imap)?;
     let way = Way::among(&capabilities(&mut line)?)?;
+    if way == Way::Login && !password.expose().is_ascii() {
+        return login_by_literal(&mut line, at, user, password);
+    }
     let heard = Heard::default();
     let client = imap::Client::new(Overheard { line, heard: heard.clone() });
     let result = match way {
@@ -26,6 +30,40 @@ pub(super) fn check(at: &Target, user: &str, password: &Password) -> Result<Answ
             Ok(Answer::new(Outcome::Refuse, format!("{} knows no such user with this password.", at.server.host)))
         }
         Err((error, _)) => Err(trouble(error, &heard.last())),
+    }
+}
+
+fn login_by_literal(line: &mut Line, at: &Target, user: &str, password: &Password) -> Result<Answer, Trouble> {
+    let garbled = || Trouble::Garbled(Protocol::Imap.name());
+    let bytes = password.expose().as_bytes();
+    // A name is of ASCII, without quotes and backslashes of its own.
+    let name = user.replace('\\', "\\\\").replace('"', "\\\"");
+    line.write_all(format!("a1 LOGIN \"{name}\" {{{}}}\r\n", bytes.len()).as_bytes())?;
+    let go_on = begin::answer(line, "a1")?;
+    if !go_on.starts_with('+') {
+        // Whatever it says, it has seen no password.
+        return verdict(at, &go_on)
+            .and_then(|answer| if answer.result == Outcome::Accept { Err(garbled()) } else { Ok(answer) });
+    }
+    line.write_all(bytes)?;
+    line.write_all(b"\r\n")?;
+    match begin::answer(line, "a1")? {
+        text if text.starts_with('+') => Err(garbled()),
+        text => verdict(at, &text),
+    }
+}
+
+/// What the last line of an answer to LOGIN means.
+fn verdict(at: &Target, text: &str) -> Result<Answer, Trouble> {
+    let host = &at.server.host;
+    match text.split(' ').nth(1).unwrap_or_default().to_ascii_uppercase().as_str() {
+        "OK" => Ok(Answer::new(Outcome::Accept, format!("{host} opened the mailbox."))),
+        "NO" if is_about_the_password(text) => {
+            Ok(Answer::new(Outcome::Refuse, format!("{host} knows no such user with this password.")))
+        }
+        "NO" => Err(Trouble::Unable(format!("it answers {}", code(text).unwrap_or_else(|| "without a reason".into())))),
+        "BAD" => Err(Trouble::Unable("it does not understand the sign-in".into())),
+        _ => Err(Trouble::Garbled(Protocol::Imap.name())),
     }
 }
 

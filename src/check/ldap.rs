@@ -7,7 +7,7 @@
 //!
 //! The crate brings its runtime along and hides it; the connection is made by us.
 
-use super::ldap_names::{escaped_filter, fill, said, template_dn, verdict};
+use super::ldap_names::{active_directory, escaped_filter, fill, said, template_dn, verdict};
 use super::peer::{self, Protocol, Target};
 use super::tls;
 use super::trouble::Trouble;
@@ -40,10 +40,17 @@ pub(super) fn check(at: &Target, rules: &Rules, user: &str, password: &Password)
             }
         }
     };
-    if !directory.bind(&dn, password)? {
-        return refused(format!("{host} does not let {user} in with this password."));
+    if let Bind::Refused(why) = directory.bind(&dn, password)? {
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        return refused(format!("{host} does not let {user} in with this password{why}."));
     }
     directory.describe(user, dn)
+}
+
+enum Bind {
+    Accepted,
+    /// With what the directory says about it, if that is known.
+    Refused(Option<&'static str>),
 }
 
 enum Found {
@@ -80,26 +87,25 @@ impl<'a> Directory<'a> {
     }
 
     /// Whether the directory takes the password; an error if it does not say that it is wrong.
-    fn bind(&mut self, dn: &str, password: &Password) -> Result<bool, Trouble> {
+    fn bind(&mut self, dn: &str, password: &Password) -> Result<Bind, Trouble> {
         // A bind without a name or a password succeeds and proves nothing (RFC 4513, 5.1.1 and 5.1.2).
         if dn.trim().is_empty() || password.expose().is_empty() {
-            return Ok(false);
+            return Ok(Bind::Refused(None));
         }
         let left = self.at.left()?;
-        let LdapResult { rc, .. } =
+        let LdapResult { rc, text, .. } =
             self.connection.with_timeout(left).simple_bind(dn, password.expose()).map_err(trouble)?;
-        verdict(rc)
+        Ok(if verdict(rc)? { Bind::Accepted } else { Bind::Refused(active_directory(rc, &text)) })
     }
 
     /// As `search_dn`; without one the search is anonymous.
     fn bind_to_search(&mut self) -> Result<(), Trouble> {
         let rules = self.rules;
         let Some(password) = &rules.search_password else { return Ok(()) };
-        if self.bind(&rules.raw.search_dn, password)? {
-            return Ok(());
-        }
+        let Bind::Refused(why) = self.bind(&rules.raw.search_dn, password)? else { return Ok(()) };
+        let why = why.map_or(String::new(), |why| format!(", since {why}"));
         Err(Trouble::Unable(format!(
-            "it does not let {} in: see sign_in.ldap.search_dn and the password in {}",
+            "it does not let {} in{why}: see sign_in.ldap.search_dn and the password in {}",
             rules.raw.search_dn, rules.raw.search_password_file
         )))
     }

@@ -40,6 +40,25 @@ pub(super) fn verdict(rc: u32) -> Result<bool, Trouble> {
     }
 }
 
+/// What Active Directory adds to "invalid credentials", as `… AcceptSecurityContext error, data 52e, v2580`; the rest
+/// of such a text is not repeated, since it may have what was sent.
+pub(super) fn active_directory(rc: u32, text: &str) -> Option<&'static str> {
+    let after = text.split_once("AcceptSecurityContext").filter(|_| rc == 49)?.1;
+    let code = after.split_once("data ")?.1.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    Some(match code.to_ascii_lowercase().as_str() {
+        "525" => "there is no such user (data 525)",
+        "52e" => "the password is wrong (data 52e)",
+        "530" => "the user may not sign in at this time (data 530)",
+        "531" => "the user may not sign in from this server (data 531)",
+        "532" => "the password has expired (data 532)",
+        "533" => "the account is disabled (data 533)",
+        "701" => "the account has expired (data 701)",
+        "773" => "the user must change the password first (data 773)",
+        "775" => "the account is locked after too many failures (data 775)",
+        _ => return None,
+    })
+}
+
 /// A result code by its name in RFC 4511.
 pub(super) fn said(rc: u32) -> String {
     let name = match rc {
@@ -90,6 +109,32 @@ mod tests {
         let both = [("{user}", "{dn}"), ("{dn}", "{user}")];
         assert_eq!(fill("(|(memberUid={user})(member={dn}))", &both), "(|(memberUid={dn})(member={user}))");
         assert_eq!(fill("{us}{user}{", &both), "{us}{dn}{");
+    }
+
+    #[test]
+    fn the_reasons_of_active_directory_are_named() {
+        let text = |code: &str| {
+            format!("80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {code}, v2580\0")
+        };
+        for (code, word) in [
+            ("525", "no such user"),
+            ("52e", "is wrong"),
+            ("52E", "is wrong"),
+            ("530", "at this time"),
+            ("531", "from this server"),
+            ("532", "password has expired"),
+            ("533", "disabled"),
+            ("701", "account has expired"),
+            ("773", "must change"),
+            ("775", "locked"),
+        ] {
+            assert!(active_directory(49, &text(code)).unwrap().contains(word), "{code}");
+        }
+        assert_eq!(active_directory(49, &text("0")), None);
+        assert_eq!(active_directory(49, &text("7750")), None);
+        assert_eq!(active_directory(53, &text("775")), None);
+        assert_eq!(active_directory(49, "data 775"), None);
+        assert_eq!(active_directory(49, "AcceptSecurityContext"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::tls::Trust;
 use super::trouble::{Trouble, quoted};
 use super::{Question, rights, secret, serve, within};
 use crate::auth::{Answer, Outcome, Password};
-use crate::config::{self, Mail};
+use crate::config::Mail;
 use crate::mail::Letter;
 use crate::model::MailAddress;
 use crate::random;
@@ -48,7 +48,7 @@ struct Means {
 
 impl Means {
     fn load(root: &Path) -> Result<Self, String> {
-        let settings = config::load(root).map_err(|e| e.to_string())?.settings;
+        let settings = super::settings(root)?;
         let mail = settings.mail.ok_or("No mails are sent: mail.server is empty.")?;
         let account = match &mail.account {
             Some((user, file)) => Some((user.clone(), secret::read(file, "mail.password_file")?)),

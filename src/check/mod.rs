@@ -27,11 +27,13 @@ pub mod tls;
 pub mod trouble;
 
 use crate::auth::{Answer, Check, CommandCheck, Outcome, Password};
+use crate::config::{self, Settings};
 use crate::journal;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -41,6 +43,15 @@ use zeroize::Zeroizing;
 const LONGEST: usize = 64 << 10;
 /// The asker writes at once.
 const READING: Duration = Duration::from_secs(10);
+
+/// Read the settings. Why they cannot be used is no business of the person who signs in; the portal writes it into the
+/// journal.
+pub(crate) fn settings(root: &Path) -> Result<Settings, String> {
+    config::load(root).map(|loaded| loaded.settings).map_err(|_| {
+        "The configuration of this service cannot be used. The administrator finds the file and line with 'qwdctl check'."
+            .to_owned()
+    })
+}
 
 /// What one of these programs is asked.
 pub trait Question: DeserializeOwned {

@@ -49,7 +49,7 @@ enum Kind {
 
 impl Means {
     fn load(root: &Path) -> Result<Self, String> {
-        let SignIn { imap, smtp, ldap, .. } = config::load(root).map_err(|e| e.to_string())?.settings.sign_in;
+        let SignIn { imap, smtp, ldap, .. } = super::settings(root)?.sign_in;
         let ldap = ldap.map(|ldap| {
             let search_password = search_password(&ldap.raw)?;
             Way::new(ldap.server, Kind::Ldap(Box::new(Rules { raw: ldap.raw, search_password })))

@@ -5,7 +5,7 @@
 
 use super::{serve, within};
 use crate::auth::{Answer, Check, Outcome, Password};
-use crate::config::{self, Method, SignIn};
+use crate::config::{Method, SignIn};
 use crate::model::UserName;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use std::ffi::CString;
@@ -20,9 +20,9 @@ pub type Ask = fn(&str, &UserName, Password) -> Result<String, Answer>;
 
 /// Runs the program; the exit code says whether there was an answer, whatever it was.
 pub fn main(ask: Ask) -> ExitCode {
-    serve(|check: Check| match config::load(Path::new("/")) {
-        Ok(loaded) => decide(check, &loaded.settings.sign_in, ask),
-        Err(e) => Answer::unavailable(e.to_string()),
+    serve(|check: Check| match super::settings(Path::new("/")) {
+        Ok(settings) => decide(check, &settings.sign_in, ask),
+        Err(sentence) => Answer::unavailable(sentence),
     })
 }
 

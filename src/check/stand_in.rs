@@ -3,7 +3,7 @@
 use super::peer::{self, Protocol, Target};
 use super::tls::Trust;
 use super::trouble::Trouble;
-use super::{imap, ldap, smtp};
+use super::{imap, ldap, smtp, tls};
 use crate::auth::{Answer, Outcome, Password};
 use crate::config::{Encryption, Server, raw};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -45,7 +45,7 @@ fn talker(greeting: &str, replies: &[(&str, &str)]) -> (u16, JoinHandle<String>)
 
 fn target(port: u16, encryption: Encryption, timeout: Duration) -> Target {
     let server = Server { host: "127.0.0.1".into(), port, encryption, ca_file: None, timeout };
-    Target::new(server, "sign_in.imap", Trust::Only(Vec::new()))
+    Target::new(server, "sign_in.imap", Trust::Only(vec![tls::tests::nameless()]))
 }
 
 fn check(protocol: Protocol, at: &Target, user: &str, password: &str) -> Result<Answer, Trouble> {
@@ -178,6 +178,30 @@ fn login(user: &str, password: &str, answer: &str) -> (Result<Answer, Trouble>, 
 fn a_name_stays_within_its_quotes() {
     let (_, heard) = login(r#"al"ice \"#, r#"" {3}"#, "a1 NO\r\n");
     assert!(heard.ends_with("a1 LOGIN \"al\\\"ice \\\\\" \"\\\" {3}\"\r\n"), "{heard}");
+}
+
+#[test]
+fn a_password_beyond_ascii_is_sent_as_a_literal() {
+    let capability = "* CAPABILITY IMAP4rev1\r\nc1 OK\r\n";
+    let login = |go_on: &str, answer: &str| {
+        let replies = [("CAPABILITY", capability), ("LOGIN", go_on), ("rd", answer)];
+        let (port, heard) = talker("* OK\r\n", &replies);
+        let result = check(Protocol::Imap, &target(port, Encryption::Plain, GENEROUS), "o'brien", "wörd\" {3}");
+        (result.map(|answer| answer.result), heard.join().unwrap())
+    };
+    let (result, heard) = login("+ go on\r\n", "* CAPABILITY x\r\na1 OK\r\n");
+    assert_eq!(result, Ok(Outcome::Accept));
+    assert!(heard.ends_with("a1 LOGIN \"o'brien\" {10}\r\nwörd\" {3}\r\n"), "{heard}");
+    assert_eq!(login("+\r\n", "a1 NO [AUTHENTICATIONFAILED]\r\n").0, Ok(Outcome::Refuse));
+    for (go_on, answer) in [
+        ("a1 BAD no literals\r\n", ""),
+        ("a1 OK\r\n", ""),
+        ("+\r\n", "a1 NO [UNAVAILABLE]\r\n"),
+        ("+\r\n", "+\r\n"),
+        ("+\r\n", "* BYE\r\n"),
+    ] {
+        assert!(login(go_on, answer).0.is_err(), "{go_on} {answer}");
+    }
 }
 
 #[test]

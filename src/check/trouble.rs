@@ -4,6 +4,8 @@
 //! had been sent to it yet.
 
 use super::peer::Target;
+use super::tls::is_authority;
+use crate::config::Encryption;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use std::io;
 
@@ -34,6 +36,8 @@ pub enum Trouble {
     TlsVersion,
     /// Its certificate's authority is not known.
     Untrusted,
+    /// Its certificate is an authority's, which signs itself.
+    SelfSigned,
     /// Its certificate is for other names.
     OtherName(Vec<String>),
     /// Its certificate was good once.
@@ -97,6 +101,16 @@ impl Trouble {
                 "The certificate of {host} comes from an authority that is not trusted here: name the file with the \
                  authority's own certificate in {section}.ca_file."
             ),
+            Self::SelfSigned => format!(
+                "The certificate of {host} is an authority's own, which is accepted only where it is named: save it by \
+                 'openssl s_client -connect {host}:{port}{} </dev/null | openssl x509 >FILE', compare it with the \
+                 server's, and set {section}.ca_file = \"FILE\".",
+                self.start_tls(at)
+            ),
+            Self::OtherName(names) if names.is_empty() => format!(
+                "The certificate of {host} names no host: renew it there, with subjectAltName=DNS:{host}, or name its \
+                 own file in {section}.ca_file if it signs itself."
+            ),
             Self::OtherName(names) => format!(
                 "The certificate of {host} is for other names ({}): name the server by one of them in {section}.server.",
                 names.join(", ")
@@ -111,6 +125,13 @@ impl Trouble {
             Self::Unable(why) => format!("{host} cannot check passwords on port {port}: {why}."),
             Self::Ours(sentence) => sentence.clone(),
         }
+    }
+
+    /// The option by which openssl asks for TLS.
+    fn start_tls(&self, at: &Target) -> String {
+        let protocol = at.section.rsplit('.').next().unwrap_or_default();
+        let protocol = if protocol == "mail" { "smtp" } else { protocol };
+        if at.server.encryption == Encryption::StartTls { format!(" -starttls {protocol}") } else { String::new() }
     }
 
     /// Whether the server may simply be too old.
@@ -142,7 +163,19 @@ impl From<&TlsError> for Trouble {
                 Self::TlsVersion
             }
             TlsError::InvalidMessage(_) => Self::NoTls,
-            other => Self::Handshake(other.to_string()),
+            TlsError::AlertReceived(alert) => {
+                Self::Handshake(format!("the server answers with the alert \"{}\"", words(&format!("{alert:?}"))))
+            }
+            TlsError::NoCertificatesPresented => Self::Certificate("it shows none".into()),
+            TlsError::NoApplicationProtocol => {
+                Self::Handshake("the server offers no protocol that is known here".into())
+            }
+            TlsError::FailedToGetCurrentTime => Self::Handshake("the time is not known here".into()),
+            TlsError::FailedToGetRandomBytes => Self::Handshake("there are no random numbers here".into()),
+            // The rest speaks of what its library calls things.
+            _ => Self::Handshake(
+                "the server does not keep to the rules of TLS, or somebody in between changes what it says".into(),
+            ),
         }
     }
 }
@@ -157,14 +190,43 @@ impl From<&CertificateError> for Trouble {
             CertificateError::NotValidForNameContext { presented, .. } => {
                 Self::OtherName(presented.iter().map(|name| bare(name)).collect())
             }
-            other => Self::Certificate(other.to_string()),
+            why if is_authority(why) => Self::SelfSigned,
+            CertificateError::BadEncoding => Self::Certificate("it is damaged".into()),
+            CertificateError::BadSignature => Self::Certificate("its signature is wrong".into()),
+            CertificateError::Revoked => Self::Certificate("it has been revoked".into()),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Self::Certificate("it is not meant for servers (extendedKeyUsage has no serverAuth)".into())
+            }
+            CertificateError::UnhandledCriticalExtension => {
+                Self::Certificate("it has a critical extension that is not known here".into())
+            }
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                Self::Certificate("its key or its signature is of a kind that is not accepted, such as SHA-1".into())
+            }
+            _ => Self::Certificate(
+                "it is not of the form that the certificates of servers have (X.509 version 3)".into(),
+            ),
         }
     }
 }
 
-/// `DnsName("mail.example.org")` as it is written elsewhere.
+/// A name that a library has as `DnsName("mail.example.org")`, as it is written elsewhere.
 fn bare(name: &str) -> String {
-    name.split('"').nth(1).unwrap_or(name).to_owned()
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inside.trim_matches('"').to_owned()
+}
+
+/// `HandshakeFailure` as "handshake failure".
+fn words(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars().take(60) {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 /// What a server wrote, fit for a line of the journal.
@@ -192,6 +254,8 @@ mod tests {
             Trouble::OldTls("TLS 1.0"),
             Trouble::TlsVersion,
             Trouble::Untrusted,
+            Trouble::SelfSigned,
+            Trouble::OtherName(Vec::new()),
             Trouble::OtherName(vec!["smtp.example.org".into()]),
             Trouble::Expired,
             Trouble::NotYetValid,
@@ -211,7 +275,34 @@ mod tests {
     #[test]
     fn names_of_a_certificate_are_shown_as_names() {
         assert_eq!(bare("DnsName(\"mail.example.org\")"), "mail.example.org");
-        assert_eq!(bare("IpAddress(192.0.2.1)"), "IpAddress(192.0.2.1)");
+        assert_eq!(bare("IpAddress(192.0.2.1)"), "192.0.2.1");
+        assert_eq!(bare("DirectoryName"), "DirectoryName");
+    }
+
+    #[test]
+    fn no_text_of_a_library_is_repeated() {
+        let other = |text: &str| {
+            CertificateError::Other(rustls::OtherError(std::sync::Arc::new(io::Error::other(text.to_owned()))))
+        };
+        let errors = [
+            TlsError::AlertReceived(AlertDescription::HandshakeFailure),
+            TlsError::PeerMisbehaved(rustls::PeerMisbehaved::IllegalMiddleboxChangeCipherSpec),
+            TlsError::InappropriateMessage { expect_types: Vec::new(), got_type: rustls::ContentType::Alert },
+            TlsError::General("OtherError(x)".into()),
+            TlsError::InvalidCertificate(other("UnsupportedCertVersion")),
+            TlsError::InvalidCertificate(other("CaUsedAsEndEntity")),
+            TlsError::InvalidCertificate(CertificateError::BadEncoding),
+            TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure),
+        ];
+        let at = Target::to("mail.example.org", 993, Duration::from_secs(10));
+        for error in &errors {
+            let sentence = Trouble::from(error).tell(&at);
+            let camel = sentence.split(|c: char| !c.is_alphanumeric()).find(|word| {
+                word.chars().skip(1).zip(word.chars().skip(2)).any(|(a, b)| a.is_lowercase() && b.is_uppercase())
+            });
+            assert!(camel.is_none_or(|word| ["extendedKeyUsage", "serverAuth"].contains(&word)), "{sentence}");
+        }
+        assert!(Trouble::from(&errors[0]).tell(&at).contains("\"handshake failure\""));
     }
 
     #[test]

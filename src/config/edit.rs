@@ -25,7 +25,7 @@ pub fn one_line(text: &str) -> String {
 pub fn with_keys(text: &str, name: &MachineName, keys: &[(&str, Option<String>)]) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let Some(head) = lines.iter().position(|line| heads(line, name)) else { return text.to_owned() };
-    let after = lines[head + 1..].iter().position(|line| line.trim_start().starts_with('['));
+    let after = lines[head + 1..].iter().position(|line| begins(line));
     let mut end = after.map_or(lines.len(), |length| head + 1 + length);
     // Comments and blanks before the next section are that one's.
     let is_key = |line: &String| !line.trim().is_empty() && !line.trim().starts_with([';', '#']);
@@ -58,7 +58,7 @@ pub fn without_section(text: &str, name: &MachineName) -> String {
     let mut pending = Vec::new();
     let mut inside = false;
     for line in text.lines() {
-        if line.trim_start().starts_with('[') {
+        if begins(line) {
             inside = heads(line, name);
             kept.append(&mut pending);
         }
@@ -80,8 +80,18 @@ pub fn without_section(text: &str, name: &MachineName) -> String {
     text
 }
 
+/// Return whether a section begins here, be it behind the mark that an editor put before it.
+fn begins(line: &str) -> bool {
+    line.trim_start().trim_start_matches(super::text::BOM).trim_start().starts_with('[')
+}
+
 fn heads(line: &str, name: &MachineName) -> bool {
-    let inner = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = line
+        .trim()
+        .trim_start_matches(super::text::BOM)
+        .trim_start()
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     inner.is_some_and(|inner| inner.trim() == name.as_str())
 }
 
@@ -103,6 +113,15 @@ mod tests {
         assert_eq!(with_section(&text, &name("c d.img"), "Another"), text);
         assert_eq!(Catalogue::parse(&text).machines.len(), 3);
         assert_eq!(with_section("", &name("c"), "C"), "[c]\ndescription=C\n");
+    }
+
+    #[test]
+    fn sections_behind_a_mark_are_found() {
+        let text = "\u{feff}[a]\r\ndescription=A\r\n[b]\r\n";
+        assert_eq!(with_section(text, &name("a"), "Another"), text);
+        assert_eq!(without_section(text, &name("a")), "[b]\n");
+        let changed = with_keys(text, &name("a"), &[("url", Some("x".into()))]);
+        assert_eq!(Catalogue::parse(&changed).machines[0].url.as_deref(), Some("x"));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Reads the files of the configuration, with the line each key stands on.
 
-use super::{CONFIG_DIR, ConfigError, Raw, Settings, keys};
+use super::{CONFIG_DIR, ConfigError, Raw, Settings, access, keys, wording};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use toml::{Table, Value};
+
+/// The first file, as messages name it.
+const MAIN: &str = "/etc/qemu-web-desktop/config.toml";
 
 /// Where a setting comes from: file and line, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +37,13 @@ struct Fragment {
     lines: BTreeMap<String, usize>,
 }
 
-/// Reads and validates everything below `root` (`/`, or a test's folder). No file at all is fine.
+/// Reads and validates everything below `root` (`/`, or a test's folder). No file at all is fine. A file that one of the
+/// programs could not read is an error for all, or each would go by settings of its own.
 pub fn load(root: &Path) -> Result<Loaded, ConfigError> {
+    access::check_all(root)?;
     let mut merged = Table::new();
     let mut origins = BTreeMap::new();
-    for path in files(root)? {
+    for path in list_files(root)? {
         let Some(fragment) = Fragment::read(root, &path)? else { continue };
         for (key, line) in &fragment.lines {
             origins.insert(key.clone(), Origin { file: fragment.file.clone(), line: *line });
@@ -48,7 +53,7 @@ pub fn load(root: &Path) -> Result<Loaded, ConfigError> {
     // Each file has been read into the same type already, so this cannot fail on its own.
     let raw: Raw = merged
         .try_into()
-        .map_err(|e: toml::de::Error| ConfigError { place: "config.toml".into(), message: e.message().to_owned() })?;
+        .map_err(|e: toml::de::Error| ConfigError { place: MAIN.into(), message: wording::reword(e.message()) })?;
     let settings = Settings::try_from(&raw).map_err(|wrong| ConfigError {
         place: place_of(&origins, &wrong.key),
         message: format!("{}: {}", wrong.key, wrong.message),
@@ -56,16 +61,30 @@ pub fn load(root: &Path) -> Result<Loaded, ConfigError> {
     Ok(Loaded { settings, raw, origins })
 }
 
+/// Return where a key is set. One that has its default is missed by another: by the nearest one around it, such as
+/// `sign_in.methods` for `sign_in.imap.server`.
 fn place_of(origins: &BTreeMap<String, Origin>, key: &str) -> String {
-    // A section stands where the first of its keys does.
-    let below = || origins.iter().find(|(k, _)| k.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
-    match origins.get(key).or_else(|| below().map(|(_, origin)| origin)) {
+    let below = |section: &str| {
+        let is_below = |known: &str| known.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        origins.iter().find(|(known, _)| is_below(known)).map(|(_, origin)| origin)
+    };
+    let sections = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(section, _)| section));
+    let requires = |section: &str| origins.get(&format!("{section}.methods")).or_else(|| below(section));
+    // Only a method that sends links needs an address for them.
+    let known = origins.get(key).or_else(|| sections.map(requires).find(Option::is_some).flatten());
+    match known.or_else(|| origins.get("sign_in.methods").filter(|_| key == "public_url")) {
         Some(origin) => format!("{}:{}", origin.file.display(), origin.line),
-        None => "config.toml".to_owned(),
+        None => MAIN.to_owned(),
     }
 }
 
-fn files(root: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+/// Return a path as an administrator knows it, without the root of a test.
+pub(super) fn shown(root: &Path, path: &Path) -> String {
+    Path::new("/").join(path.strip_prefix(root).unwrap_or(path)).display().to_string()
+}
+
+/// Return the files of the configuration in the order in which they are read.
+pub(super) fn list_files(root: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let folder = root.join(CONFIG_DIR);
     let mut paths = vec![folder.join("config.toml")];
     match fs::read_dir(folder.join("config.d")) {
@@ -78,44 +97,45 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, ConfigError> {
             paths.extend(more);
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(unreadable(&folder.join("config.d"), &e)),
+        Err(e) => return Err(access::explain(root, &folder.join("config.d"), &e)),
     }
     Ok(paths)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
-    ConfigError { place: path.display().to_string(), message: format!("cannot be read: {error}") }
-}
-
 impl Fragment {
     fn read(root: &Path, path: &Path) -> Result<Option<Self>, ConfigError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(unreadable(path, &e)),
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            // A link that leads nowhere is a mistake; it may lead to where the service does not see.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+            Err(e) => return Err(access::explain(root, path, &e)),
         };
-        let file = Path::new("/").join(path.strip_prefix(root).unwrap_or(path));
-        Self::parse(file, &text).map(Some)
+        let file = shown(root, path);
+        match super::text::of_bytes(&bytes) {
+            Ok(text) => Self::parse(PathBuf::from(file), text).map(Some),
+            Err(why) => Err(ConfigError { place: file, message: why.to_owned() }),
+        }
     }
 
     fn parse(file: PathBuf, text: &str) -> Result<Self, ConfigError> {
-        let at = |offset: usize| line_of(text, offset);
-        let wrong = |e: &toml::de::Error| ConfigError {
-            place: match e.span() {
-                Some(span) => format!("{}:{}", file.display(), at(span.start)),
-                None => file.display().to_string(),
-            },
-            message: e.message().to_owned(),
-        };
+        let at = |offset: usize| format!("{}:{}", file.display(), line_of(text, offset));
+        let place = |e: &toml::de::Error| e.span().map_or(file.display().to_string(), |span| at(span.start));
+        let wrong = |e: &toml::de::Error| ConfigError { place: place(e), message: wording::reword(e.message()) };
         let spanned = DeTable::parse(text).map_err(|e| wrong(&e))?;
-        let keys = keys::collect(spanned.get_ref()).map_err(|(offset, message)| ConfigError {
-            place: format!("{}:{}", file.display(), at(offset)),
-            message,
-        })?;
-        let lines = keys.into_iter().map(|(key, offset)| (key, at(offset))).collect();
+        let keys =
+            keys::collect(spanned.get_ref()).map_err(|(offset, message)| ConfigError { place: at(offset), message })?;
         // Read once by itself, so that a value of the wrong type is named with this file's line.
-        toml::from_str::<Raw>(text).map_err(|e| wrong(&e))?;
+        toml::from_str::<Raw>(text).map_err(|e| {
+            let key =
+                e.span().and_then(|span| keys.iter().filter(|(_, at)| *at <= span.start).max_by_key(|(_, at)| *at));
+            let message = wording::reword(e.message());
+            ConfigError {
+                place: place(&e),
+                message: key.map_or(message.clone(), |(key, _)| format!("{key}: {message}")),
+            }
+        })?;
         let table = text.parse().map_err(|e| wrong(&e))?;
+        let lines = keys.into_iter().map(|(key, offset)| (key, line_of(text, offset))).collect();
         Ok(Self { file, table, lines })
     }
 }
@@ -194,13 +214,37 @@ mod tests {
     #[test]
     fn a_wrong_type_and_a_wrong_value_are_named_with_their_line() {
         let wrong = fault("type", "[session]\n\ncpus = \"two\"\n");
-        assert!(wrong.starts_with("/etc/qemu-web-desktop/config.toml:3: ") && wrong.contains("string"), "{wrong}");
+        assert_eq!(wrong, "/etc/qemu-web-desktop/config.toml:3: session.cpus: expected a whole number, found \"two\"");
+        let wrong = fault("list", "[page]\ncpus = [1, \"x\"]\nmachine = ''\n");
+        assert_eq!(wrong, "/etc/qemu-web-desktop/config.toml:2: page.cpus: expected a whole number, found \"x\"");
         let wrong = fault("value", "[session]\nmemory = \"2 apples\"\n");
         assert!(wrong.starts_with("/etc/qemu-web-desktop/config.toml:2: session.memory: "), "{wrong}");
         let wrong = fault("negative", "[limits]\nservice_max_session_nb = -1\n");
         assert!(wrong.starts_with("/etc/qemu-web-desktop/config.toml:2: "), "{wrong}");
         let wrong = fault("scalar", "limits = 5\n");
         assert_eq!(wrong, "/etc/qemu-web-desktop/config.toml:1: 'limits' is a section, and is written [limits]");
+    }
+
+    #[test]
+    fn a_setting_that_is_missing_is_named_where_it_is_needed() {
+        for (file, text, wrong) in [
+            ("config.d/x.toml", "\n[sign_in]\nmethods = ['imap']\n", "config.d/x.toml:3: sign_in.imap.server: "),
+            (
+                "config.d/y.toml",
+                "[sign_in]\nmethods = ['pam', 'command']\n",
+                "config.d/y.toml:2: sign_in.command.program",
+            ),
+            (
+                "config.d/z.toml",
+                "[sign_in]\nmethods = ['email']\n[sign_in.email]\nallowed_domains = ['example.org']\n",
+                "config.d/z.toml:2: public_url: ",
+            ),
+            ("config.d/m.toml", "\n[mail]\nserver = 'localhost'\n", "config.d/m.toml:3: mail.from: "),
+        ] {
+            let root = Root::new("missing", &[("config.toml", "[session]\ncpus = 1\n"), (file, text)]);
+            let told = load(&root.0).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("/etc/qemu-web-desktop/{wrong}")), "{told}");
+        }
     }
 
     #[test]

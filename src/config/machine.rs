@@ -6,8 +6,10 @@
 
 use super::ConfigError;
 use super::build::{self, Build};
+use super::entities;
 use super::hardware::{Architecture, Guest, Hardware};
 use super::icon::Icon;
+use super::machines::is_hidden;
 use super::nearest::nearest;
 use super::network::{self, MachineNetwork};
 use crate::model::{Bytes, Lifetime, MachineName, Problem};
@@ -63,7 +65,7 @@ type Setter = fn(&mut MachineEntry, &str) -> Result<(), String>;
 
 pub(super) const KEYS: [(&str, Setter); 32] = [
     ("url", |m, v| keep(&mut m.url, v)),
-    ("description", |m, v| keep(&mut m.description, v)),
+    ("description", |m, v| keep(&mut m.description, &entities::decode(v, |c| !is_hidden(c)))),
     ("sha256", |m, v| put(&mut m.sha256, sha256(v))),
     ("icon", |m, v| put(&mut m.icon, Icon::parse(v))),
     ("groups", |m, v| groups(v).map(|all| m.groups = all)),

@@ -6,6 +6,7 @@
 
 use super::ConfigError;
 use super::machine::MachineEntry;
+use super::text::{BOM, without_mark};
 use crate::model::MachineName;
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,6 +25,7 @@ pub struct Catalogue {
     pub machines: Vec<MachineEntry>,
     /// All that is wrong with the file.
     pub faults: Vec<ConfigError>,
+    unreadable: bool,
 }
 
 /// The sections that there are, with their lines.
@@ -57,13 +59,28 @@ impl Catalogue {
             if std::fs::metadata(&path)?.len() > LONGEST {
                 return Err(std::io::Error::other("it is larger than 1 MiB"));
             }
-            std::fs::read(&path)
+            let bytes = std::fs::read(&path)?;
+            without_mark(&bytes).map_err(std::io::Error::other)?;
+            Ok(bytes)
         };
         match read() {
             Ok(bytes) => Self::parse_bytes(&bytes),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::default(),
-            Err(e) => Self { machines: Vec::new(), faults: vec![wrong(0, format!("it cannot be read: {e}"))] },
+            Err(e) => {
+                let faults = vec![wrong(0, format!("it cannot be read: {e}"))];
+                Self { machines: Vec::new(), faults, unreadable: true }
+            }
         }
+    }
+
+    /// Return why the file as a whole could not be read, if so: then nothing is known of any machine.
+    pub fn unreadable(&self) -> Option<&ConfigError> {
+        self.unreadable.then(|| self.faults.first()).flatten()
+    }
+
+    /// Return whether lines were passed over that may have been machines.
+    pub fn is_incomplete(&self) -> bool {
+        self.faults.iter().any(|fault| !self.machines.iter().any(|machine| machine.faults.contains(fault)))
     }
 
     /// Reads the text; all faults are reported, not just the first.
@@ -81,7 +98,7 @@ impl Catalogue {
                 Ok(line) => catalogue.take(line, index + 1, &mut section, &mut names),
                 Err(message) => {
                     // What it begins, if anything, is not known.
-                    if line.trim_ascii_start().starts_with(b"[") {
+                    if without_mark(line).unwrap_or(line).trim_ascii_start().starts_with(b"[") {
                         section = Section::Wrong;
                     }
                     Err(message)
@@ -120,10 +137,7 @@ impl Catalogue {
     fn begin(&mut self, name: &str, line: usize, names: &mut Names) -> Result<(), String> {
         let name: MachineName = name.trim().parse().map_err(|_| {
             let shown: String = name.chars().take(80).collect();
-            format!(
-                "[{}] cannot be a machine's name: use letters, digits, blanks and . _ - + @ ( )",
-                shown.escape_debug()
-            )
+            format!("[{}] cannot be a machine's name: {}", shown.escape_debug(), MachineName::RULE)
         })?;
         if let Some(first) = names.get(&name) {
             return Err(format!("[{name}] stands twice, first in line {first}"));
@@ -159,14 +173,18 @@ fn text(line: &[u8]) -> Result<&str, String> {
     if line.len() > LINE_MAX {
         return Err(format!("this line is longer than {LINE_MAX} bytes"));
     }
-    let line = std::str::from_utf8(line).map_err(|_| "this line is not UTF-8 text")?.trim();
-    let hidden = |c: char| {
-        c.is_control() && c != '\t' || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
-    match line.chars().find(|c| hidden(*c)) {
+    let line = std::str::from_utf8(line).map_err(|_| "this line is not UTF-8 text")?;
+    // Files that were put together have marks in between.
+    let line = line.trim().trim_start_matches(BOM).trim_start();
+    match line.chars().find(|c| is_hidden(*c)) {
         Some(c) => Err(format!("this line has a character in it that nobody sees ({})", c.escape_unicode())),
         None => Ok(line),
     }
+}
+
+/// Return whether nobody sees the character.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control() && c != '\t' || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
 fn wrong(line: usize, message: impl Into<String>) -> ConfigError {
@@ -202,6 +220,60 @@ mod tests {
         assert!(catalogue.faults[3].message.contains("did you mean 'sha256'"));
         assert!(catalogue.faults[6].message.contains("'cpus' has no value"));
         assert!(catalogue.faults[7].message.contains("'url' stands twice in [b], first in line 12"));
+    }
+
+    #[test]
+    fn files_of_other_editors_read() {
+        for text in [
+            "\u{feff}[a]\r\nurl=x\r\n[b]\r\n",
+            "\u{feff}\r\n[a]\nurl=x\n\u{feff}[b]\n",
+            "\u{feff}; all\n[a]\nurl=x\n[b]",
+        ] {
+            let catalogue = Catalogue::parse(text);
+            assert_eq!(catalogue.faults, [], "{text:?}");
+            let names: Vec<&str> = catalogue.machines.iter().map(|m| m.name.as_str()).collect();
+            assert_eq!((names, catalogue.machines[0].url.as_deref()), (vec!["a", "b"], Some("x")));
+        }
+        let root = std::env::temp_dir().join(format!("qwd-machines-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("etc/qemu-web-desktop")).unwrap();
+        std::fs::write(root.join("etc/qemu-web-desktop/machines.conf"), b"\xff\xfe[\0a\0]\0").unwrap();
+        let catalogue = Catalogue::load(&root);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(catalogue.unreadable().unwrap().message.contains("UTF-16") && catalogue.is_incomplete());
+    }
+
+    #[test]
+    fn lines_that_may_have_been_machines_are_noticed() {
+        for (text, incomplete) in
+            [("[a]\n", false), ("[a]\nvideo=cga\n", false), ("[-a]\nurl=x\n", true), ("url=x\n", true), ("", false)]
+        {
+            assert_eq!(Catalogue::parse(text).is_incomplete(), incomplete, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_say_what_is_right() {
+        for (text, wanted) in [
+            ("[a]\nURL=x\n", "'URL' is not a key of a machine; did you mean 'url'?"),
+            ("[a]\nDescription=x\n", "did you mean 'description'?"),
+            ("[-dash.iso]\n", "begins with a letter, a digit or _"),
+            ("[.hidden]\n", "begins with a letter, a digit or _"),
+            ("[a]\nmemory=lots\n", "such as 512M or 2G"),
+            ("[a]\nlifetime=soon\n", "such as 30m, 4h or 2d"),
+        ] {
+            let catalogue = Catalogue::parse(text);
+            let told = format!("{}.", catalogue.faults[0]);
+            assert!(told.contains(wanted) && !told.contains(".."), "{told}");
+        }
+    }
+
+    #[test]
+    fn descriptions_of_the_perl_version_are_text() {
+        let described =
+            |text: &str| Catalogue::parse(&format!("[a]\ndescription={text}\n")).machines.remove(0).description;
+        assert_eq!(described("M&uuml;nchen &amp; K&ouml;ln").as_deref(), Some("München & Köln"));
+        // What would come in by it and may not leaves the whole as it is.
+        assert_eq!(described("&amp; &#27;[2J&#x202e;").as_deref(), Some("&amp; &#27;[2J&#x202e;"));
     }
 
     #[test]
@@ -271,9 +343,7 @@ mod tests {
 
     #[test]
     fn no_text_makes_it_stumble() {
-        for text in
-            ["[", "]", "[]", "[ ]", "=", "[a]\n=", "[a]\n=x", "[a]\nurl", "\u{feff}[a]", "[a]]", "[[a]]", "[a\0]"]
-        {
+        for text in ["[", "]", "[]", "[ ]", "=", "[a]\n=", "[a]\n=x", "[a]\nurl", "[a]]", "[[a]]", "[a\0]"] {
             assert_eq!(Catalogue::parse(text).faults.len(), 1, "{text:?}");
         }
     }

@@ -4,8 +4,11 @@
 //!    with the line it stands on. 2. The *merged* raw settings: later files win, key by key.
 //! 3. Validated [`Settings`]. `machines.conf` is the catalogue and is read apart.
 
+mod access;
 mod build;
+mod disk;
 mod edit;
+mod entities;
 mod file;
 mod hardware;
 mod icon;
@@ -20,9 +23,14 @@ mod network;
 pub mod raw;
 mod settings;
 mod sign_in;
+pub mod text;
 mod watched;
+mod wording;
 
+pub use crate::model::Method;
+pub use access::HIDDEN;
 pub use build::{Build, Desktop, build_size};
+pub use disk::{DiskLimits, FsAmount};
 pub use edit::{one_line, with_keys, with_section, without_section};
 pub use file::{Loaded, Origin, load};
 pub use hardware::{
@@ -38,7 +46,7 @@ pub use monitor::Monitor;
 pub use network::{MachineNetwork, Network, Reach};
 pub use raw::Raw;
 pub use settings::{Accel, Download, Page, Qemu, Session, Settings};
-pub use sign_in::{Email, Encryption, Ldap, Method, Server, SignIn};
+pub use sign_in::{Email, Encryption, Ldap, Server, SignIn};
 pub use watched::Watched;
 
 use std::fmt;
@@ -57,7 +65,8 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        // A phrase, which goes on: what comes from elsewhere may be a sentence.
+        write!(f, "{}: {}", self.place, self.message.trim_end_matches('.'))
     }
 }
 

@@ -2,9 +2,11 @@
 
 /// The candidate with the fewest edits to `word`, if any is near enough to be meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // All known words are lower case.
+    let word = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (distance(&word, candidate), candidate))
         .filter(|(edits, candidate)| *edits <= candidate.len().max(word.len()) / 2)
         .min()
         .map(|(_, candidate)| candidate)
@@ -34,6 +36,8 @@ mod tests {
         let known = ["service_max_load", "service_max_session_nb", "cpu_overcommit"];
         assert_eq!(nearest("service_max_laod", known), Some("service_max_load"));
         assert_eq!(nearest("cpu_over_commit", known), Some("cpu_overcommit"));
+        assert_eq!(nearest("CPU_Overcommit", known), Some("cpu_overcommit"));
+        assert_eq!(nearest("URL", ["url", "sha256"]), Some("url"));
         assert_eq!(nearest("banana", known), None);
     }
 }

@@ -109,6 +109,8 @@ section! {
         stop_grace: String = "30s".into(),
         /// Size of the empty disk beside a machine that is an ISO image.
         snapshot_alloc_disk: String = "10G".into(),
+        /// The most that one session may write beyond its machine's image; "0": no bound.
+        disk_max: String = "20G".into(),
     }
 }
 
@@ -153,6 +155,12 @@ section! {
         dir_machines: String = "/var/lib/qemu-web-desktop/machines".into(),
         /// Sessions' disks; empty: the private /var/tmp of each session's unit.
         dir_snapshots: String = String::new(),
+        /// The most that all sessions may write together, as a share of the file system or an amount.
+        disk_total_max: String = "80%".into(),
+        /// Free space below which no session starts.
+        disk_start_reserve: String = "10%".into(),
+        /// Free space below which the sessions that write are paused until there is room again.
+        disk_pause_reserve: String = "5%".into(),
     }
 }
 
@@ -199,10 +207,12 @@ section! {
     SignIn {
         /// Tried in this order until one succeeds: "imap", "smtp", "ldap", "email", "pam", "command", "remote_user".
         methods: Vec<String> = Vec::new(),
-        /// Names of the administrators, compared whole; names that "imap", "smtp", "ldap" and "email" check are in lower case.
+        /// Names of the administrators, compared whole. People's names are in lower case, but those that "pam" checks.
         admins: Vec<String> = Vec::new(),
         /// Groups whose members are administrators: of LDAP, of this host where PAM signs in, or of Apache.
         admin_groups: Vec<String> = Vec::new(),
+        /// Takes alice+desk@example.org for alice@example.org where people type it, before a server is asked or a mail is sent.
+        fold_sub_addresses: bool = true,
         /// Checked by signing in to a mail server's mailbox.
         imap: Server = Server::default(),
         /// Checked by signing in to a mail server's submission port.
@@ -229,7 +239,7 @@ section! {
         port: u16 = 0,
         /// "tls", "starttls" or, to this machine itself only, "plain".
         encryption: String = "tls".into(),
-        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        /// Certificate authorities to trust, or the server's own certificate, as a PEM file; empty: the system's.
         ca_file: String = String::new(),
         /// How long it is waited for.
         timeout: String = "10s".into(),
@@ -245,7 +255,7 @@ section! {
         port: u16 = 0,
         /// "tls", "starttls" or, to this machine itself only, "plain".
         encryption: String = "tls".into(),
-        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        /// Certificate authorities to trust, or the server's own certificate, as a PEM file; empty: the system's.
         ca_file: String = String::new(),
         /// How long it is waited for.
         timeout: String = "10s".into(),
@@ -259,7 +269,7 @@ section! {
         search_dn: String = String::new(),
         /// File with its password, readable by root only.
         search_password_file: String = String::new(),
-        /// Attribute that has the name to go by; empty: the name as typed, in lower case.
+        /// Attribute that has the name to go by, taken in lower case; empty: the name as typed, in lower case.
         name_attribute: String = String::new(),
         /// A filter that the user's own entry must match, such as "(memberOf=cn=desktop,ou=groups,dc=example,dc=org)".
         require: String = String::new(),
@@ -301,6 +311,8 @@ section! {
     Command {
         /// The program, as an absolute path.
         program: String = String::new(),
+        /// Takes ALICE for alice, before the program is asked.
+        fold_case: bool = true,
         /// How long it is waited for.
         timeout: String = "10s".into(),
     }
@@ -309,6 +321,8 @@ section! {
 section! {
     /// `[sign_in.remote_user]`
     RemoteUser {
+        /// Takes ALICE for alice; false only where Apache has several people whose names differ in that.
+        fold_case: bool = true,
         /// Where "Sign out" leads, such as the address by which mod_auth_openidc signs out; empty: there is none.
         sign_out_url: String = String::new(),
     }
@@ -323,7 +337,7 @@ section! {
         port: u16 = 0,
         /// "tls", "starttls" or, to this machine itself only, "plain".
         encryption: String = "starttls".into(),
-        /// Certificate authorities to trust, as a PEM file; empty: the system's.
+        /// Certificate authorities to trust, or the server's own certificate, as a PEM file; empty: the system's.
         ca_file: String = String::new(),
         /// How long it is waited for.
         timeout: String = "10s".into(),

@@ -1,5 +1,6 @@
 //! Stage three: settings that have been checked. What is here can be relied on.
 
+use super::disk::{self, DiskLimits};
 use super::hardware::{Video, Word};
 use super::limits::{self, Limits};
 use super::machine;
@@ -7,8 +8,8 @@ use super::mail::{self, Mail};
 use super::monitor::{self, Monitor};
 use super::network::{self, Network};
 use super::raw::{self, Raw};
-use super::sign_in::{self, Method, SignIn};
-use crate::model::{Bytes, Lifetime, MachineName};
+use super::sign_in::{self, SignIn};
+use crate::model::{Bytes, Lifetime, MachineName, Method};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub machines_dir: PathBuf,
     /// Folder of the sessions' disks, if not private to each unit.
     pub disks_dir: Option<PathBuf>,
+    /// How much sessions may write.
+    pub disks: DiskLimits,
     /// How machines are fetched.
     pub download: Download,
     /// What the pages show and offer.
@@ -150,6 +153,7 @@ impl TryFrom<&Raw> for Settings {
             network: network::network(&raw.network)?,
             machines_dir: absolute("paths.dir_machines", &raw.paths.dir_machines)?,
             disks_dir: optional(&raw.paths.dir_snapshots).map(|t| absolute("paths.dir_snapshots", t)).transpose()?,
+            disks: disk::disk_limits(&raw.session, &raw.paths)?,
             download: download(&raw.download)?,
             page: page(&raw.page)?,
             mail: mail::mail(&raw.mail, sign_in.has(Method::Email))?,

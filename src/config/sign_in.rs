@@ -3,46 +3,11 @@
 
 use super::raw;
 use super::settings::{Fault, absolute, choice, fault, optional, parsed};
-use crate::model::{Lifetime, UserName};
+use crate::model::{Lifetime, METHODS, Method, UserName};
+use crate::spelling;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// A way to sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// A mailbox.
-    Imap,
-    /// A mail server's submission port.
-    Smtp,
-    /// A directory.
-    Ldap,
-    /// A link by mail.
-    Email,
-    /// This host's accounts.
-    Pam,
-    /// An administrator's program.
-    Command,
-    /// Apache.
-    RemoteUser,
-}
-
-const METHODS: [(&str, Method); 7] = [
-    ("imap", Method::Imap),
-    ("smtp", Method::Smtp),
-    ("ldap", Method::Ldap),
-    ("email", Method::Email),
-    ("pam", Method::Pam),
-    ("command", Method::Command),
-    ("remote_user", Method::RemoteUser),
-];
-
-impl Method {
-    /// Its name in the configuration, in sign-ins and in the journal.
-    pub fn as_str(self) -> &'static str {
-        METHODS.iter().find(|(_, method)| *method == self).map_or("", |(word, _)| word)
-    }
-}
 
 /// How the connection to a server is kept private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +47,7 @@ pub struct Ldap {
 /// `[sign_in.email]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
-    /// In lower case.
+    /// As the DNS has them.
     pub allowed_domains: Vec<String>,
     /// How long a link is good for.
     pub lifetime: Lifetime,
@@ -101,6 +66,8 @@ pub struct SignIn {
     pub admins: Vec<UserName>,
     /// Administrators by group.
     pub admin_groups: Vec<String>,
+    /// Whether an address with a sub-address is the address without it, where people type it.
+    pub fold_sub_addresses: bool,
     /// Set if the method is used.
     pub imap: Option<Server>,
     /// Set if the method is used.
@@ -115,8 +82,12 @@ pub struct SignIn {
     pub pam_timeout: Duration,
     /// The administrator's program, if the method is used.
     pub command: Option<PathBuf>,
+    /// Whether the program's people are known in lower case.
+    pub command_fold_case: bool,
     /// How long that is waited for.
     pub command_timeout: Duration,
+    /// Whether Apache's people are known in lower case.
+    pub remote_user_fold_case: bool,
     /// Where "Sign out" leads for those whom Apache signs in.
     pub sign_out_url: Option<String>,
 }
@@ -148,6 +119,7 @@ pub(super) fn sign_in(raw: &raw::SignIn) -> Result<SignIn, Fault> {
     Ok(SignIn {
         admins: raw.admins.iter().map(|name| parsed("sign_in.admins", name)).collect::<Result<_, _>>()?,
         admin_groups: raw.admin_groups.clone(),
+        fold_sub_addresses: raw.fold_sub_addresses,
         imap: when(Method::Imap, &|| server(IMAP_KEYS, &raw.imap, IMAP))?,
         smtp: when(Method::Smtp, &|| server(SMTP_KEYS, &raw.smtp, SUBMISSION))?,
         ldap: used(Method::Ldap).then(|| ldap(&raw.ldap)).transpose()?,
@@ -157,7 +129,9 @@ pub(super) fn sign_in(raw: &raw::SignIn) -> Result<SignIn, Fault> {
         command: used(Method::Command)
             .then(|| absolute("sign_in.command.program", &raw.command.program))
             .transpose()?,
+        command_fold_case: raw.command.fold_case,
         command_timeout: time("sign_in.command.timeout", &raw.command.timeout)?,
+        remote_user_fold_case: raw.remote_user.fold_case,
         sign_out_url: optional(&raw.remote_user.sign_out_url).map(sign_out_url).transpose()?,
         methods,
     })
@@ -242,15 +216,12 @@ fn email(raw: &raw::Email) -> Result<Email, Fault> {
     if lifetime.0 == 0 || lifetime.0 > 86_400 {
         return Err(fault("sign_in.email.lifetime", "a time of a day at most"));
     }
-    if raw.allowed_domains.is_empty() || !raw.allowed_domains.iter().all(|d| is_domain(d)) {
+    let allowed = raw.allowed_domains.iter().map(|domain| spelling::domain(domain).filter(|domain| is_domain(domain)));
+    let allowed: Option<Vec<String>> = allowed.collect();
+    let Some(allowed_domains) = allowed.filter(|domains| !domains.is_empty()) else {
         return Err(fault("sign_in.email.allowed_domains", "at least one domain such as \"example.org\""));
-    }
-    Ok(Email {
-        allowed_domains: raw.allowed_domains.iter().map(|d| d.to_ascii_lowercase()).collect(),
-        lifetime,
-        per_address: raw.per_address,
-        per_client: raw.per_client,
-    })
+    };
+    Ok(Email { allowed_domains, lifetime, per_address: raw.per_address, per_client: raw.per_client })
 }
 
 pub(super) fn is_domain(text: &str) -> bool {

@@ -1,9 +1,11 @@
 //! The command line, as clap reads it. The contract of the commands is in qwdctl(1).
 
 use super::args_images::{Build, Create, Gone, Growth, Import, growth};
+use super::complete;
 use crate::bus::NewShare;
 use crate::model::{Bytes, Lifetime, Role, UserName};
 use clap::{Args as Group, Parser, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
 /// Virtual machine desktops in the browser: machines, sessions, and the state of the service.
@@ -29,7 +31,7 @@ pub(super) enum Command {
     /// What is packed (.gz, .xz, .zst, .zip) is unpacked.
     Download {
         /// Only these machines.
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::machines))]
         names: Vec<String>,
     },
     /// Read machines.conf again and have all images examined.
@@ -48,6 +50,7 @@ pub(super) enum Command {
     /// Put a disk in force that is kept since its session did not end in good order.
     Adopt {
         /// The machine.
+        #[arg(add = ArgValueCandidates::new(complete::machines))]
         name: String,
     },
     /// Remove such a disk.
@@ -55,6 +58,7 @@ pub(super) enum Command {
     /// Give a machine's disk another size. Its guest finds a larger disk, and must make use of it itself.
     Resize {
         /// The machine.
+        #[arg(add = ArgValueCandidates::new(complete::machines))]
         name: String,
         /// The new size, such as 60G, or +50G for so much more.
         #[arg(value_parser = growth, allow_hyphen_values = true)]
@@ -63,6 +67,7 @@ pub(super) enum Command {
     /// Make a machine's image as small as what is in it.
     Compact {
         /// The machine.
+        #[arg(add = ArgValueCandidates::new(complete::machines))]
         name: String,
     },
     /// Take a machine out of machines.conf, and remove its image.
@@ -74,6 +79,7 @@ pub(super) enum Command {
     /// Show everything about a session.
     Show {
         /// The session.
+        #[arg(add = ArgValueCandidates::new(complete::sessions))]
         id: String,
     },
     /// Make, list or revoke links with which others reach a session's screen.
@@ -81,10 +87,20 @@ pub(super) enum Command {
     /// Move a session's end further away.
     Extend {
         /// The session.
+        #[arg(add = ArgValueCandidates::new(complete::sessions))]
         id: String,
         /// By how much, such as 30m or 2h.
         #[arg(value_parser = time)]
         time: Lifetime,
+    },
+    /// Let a paused guest go on, and give its disk more room; root only.
+    Resume {
+        /// The session.
+        #[arg(add = ArgValueCandidates::new(complete::sessions))]
+        id: String,
+        /// How much it may write to its disk from now on, such as 40G.
+        #[arg(long, value_name = "SIZE")]
+        disk_max: Option<Bytes>,
     },
     /// Ask guests to shut down, and wait until their sessions are gone.
     Stop(Stop),
@@ -115,7 +131,7 @@ pub(super) enum Machines {
 #[derive(Group)]
 pub(super) struct MachinesCheck {
     /// Only these machines.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::machines))]
     pub(super) names: Vec<String>,
     /// How long each may take.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=3600))]
@@ -128,6 +144,7 @@ pub(super) struct MachinesCheck {
 #[derive(Group)]
 pub(super) struct Start {
     /// The machine, as 'qwdctl machines' names it.
+    #[arg(add = ArgValueCandidates::new(complete::machines))]
     pub(super) machine: String,
     /// Change the machine itself: the session works on a copy, which takes the machine's place when the guest
     /// has shut down or the session is stopped; root only.
@@ -149,8 +166,8 @@ pub(super) struct How {
     /// How long the session may live, such as 30m, 4h or 2d.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) lifetime: Option<Lifetime>,
-    /// Whom the session belongs to; root only.
-    #[arg(long, value_name = "NAME")]
+    /// Whom the session belongs to, such as pam:alice, or alice where there is one sign-in method; root only.
+    #[arg(long, value_name = "METHOD:NAME")]
     pub(super) owner: Option<UserName>,
     /// Pass over the limits of the configuration; root only.
     #[arg(long)]
@@ -173,6 +190,7 @@ pub(super) struct List {
 #[derive(Group)]
 pub(super) struct Share {
     /// The session.
+    #[arg(add = ArgValueCandidates::new(complete::sessions))]
     pub(super) id: String,
     /// The link lets others look only.
     #[arg(long)]
@@ -200,16 +218,16 @@ impl Share {
 }
 
 #[derive(Group)]
-#[group(required = true, multiple = true)]
 pub(super) struct Stop {
     /// The sessions.
-    #[arg(value_name = "ID", conflicts_with = "all")]
+    #[arg(value_name = "ID", conflicts_with = "all", required_unless_present = "all")]
+    #[arg(add = ArgValueCandidates::new(complete::sessions))]
     pub(super) ids: Vec<String>,
     /// All sessions of the service; administrators only.
     #[arg(long)]
     pub(super) all: bool,
     /// Do not ask the guests: end them at once.
-    #[arg(long, requires = "ids", conflicts_with = "all")]
+    #[arg(long)]
     pub(super) kill: bool,
 }
 
@@ -279,7 +297,6 @@ mod tests {
             "qwdctl extend abc soon",
             "qwdctl stop",
             "qwdctl stop abc --all",
-            "qwdctl stop --all --kill",
             "qwdctl stop --kill",
             "qwdctl build",
             "qwdctl build a.qcow2 --suite ../x",
@@ -319,6 +336,7 @@ mod tests {
             "qwdctl share abc --revoke 1",
             "qwdctl stop abc def",
             "qwdctl stop --all",
+            "qwdctl stop --all --kill",
             "qwdctl machines --json",
             "qwdctl machines check a.iso b.iso --wait 90 --pictures /tmp/x --json",
             "qwdctl stop abc --kill",

@@ -1,10 +1,12 @@
 //! The command line of what makes and changes images.
 
 use super::args::How;
+use super::complete;
 use crate::config::{Desktop, build_size};
 use crate::images::VIRTUAL_SIZE_MAX;
 use crate::model::{AccountName, Bytes, PackageName, Suite};
 use clap::Args as Group;
+use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
 #[derive(Group)]
@@ -79,8 +81,9 @@ pub(super) enum Growth {
 #[derive(Group)]
 pub(super) struct Gone {
     /// The machine.
+    #[arg(add = ArgValueCandidates::new(complete::machines))]
     pub(super) name: String,
-    /// Do not ask first, as is done at a terminal.
+    /// Do not ask first; needed where there is no terminal to ask on.
     #[arg(short, long)]
     pub(super) yes: bool,
 }

@@ -19,10 +19,8 @@ pub(super) struct Client {
 impl Client {
     /// Connects as who we are: root may say for whom it acts, of anybody else the launcher finds out itself.
     pub(super) fn connect() -> Result<Self, Problem> {
-        let name = if is_root() { "root" } else { "" };
-        let asker = Asker { name: name.to_owned(), ..Asker::default() };
         let launcher = Connection::system().and_then(|bus| LauncherProxyBlocking::new(&bus));
-        Ok(Self { launcher: launcher?, asker })
+        Ok(Self { launcher: launcher?, asker: Asker::default() })
     }
 
     /// A call that changes nothing: made again if the launcher went away under it.

@@ -28,6 +28,9 @@ struct Outcome<'a> {
     message: String,
 }
 
+const PASSED_OVER: &str = "Parts of /etc/qemu-web-desktop/machines.conf were passed over because of the mistakes above: \
+                           correct them and run the command again.";
+
 /// Fetches the machines named, or all that have an address. One failure does not stop the others.
 pub(super) fn download(args: &Args, names: &[String]) -> Result<u8, Problem> {
     let settings = settings(&args.root)?;
@@ -41,7 +44,13 @@ pub(super) fn download(args: &Args, names: &[String]) -> Result<u8, Problem> {
     };
     let _lock = Lock::take(&folder)?;
     let job = Job { args, folder: &folder, network: &network, bars: MultiProgress::new() };
-    summary(args, &job.all(&wanted, settings.download.parallel))
+    let code = summary(args, &job.all(&wanted, settings.download.parallel))?;
+    // Which mistakes there are has been said already.
+    if names.is_empty() && catalogue.is_incomplete() {
+        out::complain(PASSED_OVER);
+        return Ok(1);
+    }
+    Ok(code)
 }
 
 /// What all downloads of one run have in common.
@@ -174,5 +183,8 @@ pub(super) fn refresh(args: &Args) -> Result<u8, Problem> {
     let examined = examined.collect::<Result<Vec<_>, Problem>>()?;
     let unusable = examined.iter().any(|machine| !machine.problem.is_empty() && machine.image_bytes > 0);
     machines::print(args, examined)?;
-    Ok(unusable.into())
+    if catalogue.is_incomplete() {
+        out::complain(PASSED_OVER);
+    }
+    Ok((unusable || catalogue.is_incomplete()).into())
 }

@@ -8,12 +8,14 @@ mod args_images;
 mod ask;
 mod check;
 mod client;
+mod complete;
 mod config;
 mod download;
 mod examine;
 mod keep;
 mod machines;
 mod monitor;
+mod old_version;
 mod out;
 mod sessions;
 mod shares;
@@ -23,11 +25,12 @@ mod stop;
 
 use crate::model::Problem;
 use args::{Args, Command, Machines};
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use std::process::ExitCode;
 
 /// Runs the program; its exit status is 0, 1 (failed), 2 (usage), 3 (refused by a limit) or 4 (no such thing).
 pub fn main() -> ExitCode {
+    complete::answer_shell();
     let args = Args::parse();
     match run(&args) {
         Ok(code) => ExitCode::from(code),
@@ -45,6 +48,7 @@ fn run(args: &Args) -> Result<u8, Problem> {
         Command::Start(wanted) => sessions::start(args, wanted)?,
         Command::List(wanted) => sessions::list(args, wanted)?,
         Command::Show { id } => sessions::show(args, id)?,
+        Command::Resume { id, disk_max } => sessions::resume(args, id, *disk_max)?,
         Command::Extend { id, time } => sessions::extend(args, id, *time)?,
         Command::Stop(wanted) => return stop::stop(args, wanted),
         Command::Share(wanted) => shares::share(args, wanted)?,
@@ -80,7 +84,5 @@ fn version(args: &Args) -> Result<(), Problem> {
 }
 
 fn completion(shell: clap_complete::Shell) -> Result<(), Problem> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "qwdctl", &mut script);
-    out::bytes(&script)
+    out::bytes(&complete::script(shell)?)
 }

@@ -1,26 +1,40 @@
-//! `start`, `list`, `show`, `extend`: sessions, over the bus.
+//! `start`, `list`, `show`, `extend`, `resume`: sessions, over the bus.
 
 use super::args::{Args, How, List, Start};
 use super::client::{Client, checked, is_root};
 use super::{keep, out, shares};
 use crate::bus::{Asker, NewSession, NewShare, Session, Viewer};
 use crate::host;
-use crate::model::{Lifetime, MachineName, Problem, Role, Word};
+use crate::model::{Bytes, Lifetime, MachineName, Pause, Problem, Role, SessionId, Word};
+use crate::qemu::file_limit;
 use crate::show;
 use crate::site;
-use serde::Serialize;
+use crate::systemd::Systemd;
+use crate::unit::session_unit;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde::{Serialize, Serializer};
+use zbus::blocking::Connection;
 
 /// A session as `--json` prints it: the fields of the API.
 #[derive(Serialize)]
 pub(super) struct Shown {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "fields")]
     pub(super) session: Session,
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     share_url: Option<String>,
     /// Who has it on the screen, where one session is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "viewers")]
     viewers: Option<Vec<Viewer>>,
+}
+
+fn fields<S: Serializer>(session: &Session, serializer: S) -> Result<S::Ok, S::Error> {
+    session.json().serialize(serializer)
+}
+
+fn viewers<S: Serializer>(viewers: &Option<Vec<Viewer>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(viewers.iter().flatten().map(Viewer::json))
 }
 
 impl Shown {
@@ -61,6 +75,7 @@ pub(super) fn begin(
         let id = &shown.session.id;
         let control = NewShare { role: Role::Control.to_string(), ..NewShare::default() };
         let (_, secret) = client.change(|launcher, asker| launcher.share(asker, id, control))?;
+        site::only_here(&base).into_iter().for_each(out::complain);
         shown.share_url = Some(site::join(&base, &secret));
     }
     if args.json {
@@ -88,7 +103,7 @@ fn on_behalf(wanted: &How, asker: Asker) -> Result<Asker, Problem> {
     }
     match &wanted.owner {
         Some(_) if !is_root() => Err(only_root("start sessions for others (--owner)")),
-        Some(owner) => Ok(Asker { name: owner.to_string(), ..asker }),
+        Some(owner) => Ok(Asker { owner: owner.to_string(), ..asker }),
         None => Ok(asker),
     }
 }
@@ -104,7 +119,8 @@ fn record(machine: &MachineName, wanted: &How) -> NewSession {
 }
 
 fn until_ready(client: &Client, mut session: Session) -> Result<Session, Problem> {
-    while session.state == "starting" {
+    // One that fails is stopping for a moment, and says why after that.
+    while matches!(session.state.as_str(), "starting" | "stopping") {
         session = client.wait(&session)?;
     }
     if session.state == "running" {
@@ -133,7 +149,7 @@ fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
         let (cpus, memory) = (s.cpus.to_string(), show::bytes(s.memory_bytes));
         vec![
             s.id.clone(),
-            s.owner.clone(),
+            s.owner_shown(),
             s.machine.clone(),
             s.state.clone(),
             cpus,
@@ -160,6 +176,44 @@ pub(super) fn extend(args: &Args, id: &str, time: Lifetime) -> Result<(), Proble
     tell(args, &client, session)
 }
 
+/// Lets a session's guest go on, with more room for its disk, and shows the session.
+pub(super) fn resume(args: &Args, id: &str, disk_max: Option<Bytes>) -> Result<(), Problem> {
+    let id = checked(id)?;
+    if !is_root() {
+        return Err(Problem::new(Word::NotAllowed, "Only root may resume a session."));
+    }
+    let client = Client::connect()?;
+    let before = client.get(id)?;
+    if before.is_over() {
+        return Err(Problem::new(Word::WrongState, "This session has ended."));
+    }
+    if let Some(most) = disk_max {
+        raise_file_limit(&id.parse()?, most)?;
+    }
+    let session = client.change(|launcher, asker| launcher.resume(asker, id, disk_max.map_or(0, |most| most.0)))?;
+    tell(args, &client, session)
+}
+
+/// Raise the largest file that the session's QEMU may write. Only root can change that of a process.
+fn raise_file_limit(id: &SessionId, disk_max: Bytes) -> Result<(), Problem> {
+    let failed =
+        |e: &dyn std::fmt::Display| Problem::failed(format!("Cannot raise the limit of the session's QEMU: {e}."));
+    let connection = Connection::system().map_err(|e| failed(&e))?;
+    let number = Systemd::new(&connection)?.main_pid(&session_unit(id))?;
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| Problem::new(Word::WrongState, "The session has no QEMU at the moment."))?;
+    let argv = std::fs::read_to_string(format!("/proc/{number}/cmdline")).map_err(|e| failed(&e))?;
+    let argv: Vec<String> = argv.split('\0').map(str::to_owned).collect();
+    let most = file_limit(disk_max, &argv).0;
+    let set = |limit| prlimit(Some(pid), Resource::Fsize, limit).map_err(|e| failed(&e));
+    let before = set(Rlimit { current: Some(most), maximum: Some(most) })?;
+    if before.current.is_none_or(|before| before >= most) {
+        set(before)?;
+        return Err(Problem::bad_request("This session may write that much already, or has no limit."));
+    }
+    Ok(())
+}
+
 fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
     let mut shown = Shown::new(session, &site::base(&args.root));
     shown.viewers = Some(match client.ask(|launcher, asker| launcher.viewers(asker, &shown.session.id)) {
@@ -174,10 +228,11 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
     let s = &shown.session;
     let mut rows = vec![
         ("ID", s.id.clone()),
-        ("Owner", s.owner.clone()),
+        ("Owner", s.owner_shown()),
         ("Machine", s.machine.clone()),
         ("State", s.state.clone()),
         ("Reason", s.message.clone()),
+        ("Paused", s.paused.parse().map_or(String::new(), |pause: Pause| pause.explain().to_owned())),
         ("CPUs", s.cpus.to_string()),
         ("Memory", show::bytes(s.memory_bytes)),
         ("Acceleration", s.accel.clone()),

@@ -9,11 +9,12 @@ use crate::model::Problem;
 use crate::show;
 use crate::site;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 #[derive(Serialize)]
 struct Made {
     #[serde(flatten)]
-    share: Share,
+    share: Value,
     url: String,
 }
 
@@ -28,20 +29,24 @@ pub(super) fn share(args: &Args, wanted: &Wanted) -> Result<(), Problem> {
         return list(args, &client, id);
     }
     let (share, secret) = client.change(|launcher, asker| launcher.share(asker, id, wanted.record()))?;
-    let url = site::join(&site::base(&args.root), &secret);
-    if args.json { out::json(&Made { share, url }) } else { out::line(&url) }
+    let base = site::base(&args.root);
+    site::only_here(&base).into_iter().for_each(out::complain);
+    let url = site::join(&base, &secret);
+    if args.json { out::json(&Made { share: share.json(), url }) } else { out::line(&url) }
 }
 
 fn revoke(args: &Args, client: &Client, id: &str, share: &str) -> Result<(), Problem> {
     client.change(|launcher, asker| launcher.unshare(asker, id, share))?;
-    if args.json { out::json(&serde_json::json!({ "revoked": share })) } else { Ok(()) }
+    if args.json { out::json(&json!({ "revoked": share })) } else { Ok(()) }
 }
 
 fn list(args: &Args, client: &Client, id: &str) -> Result<(), Problem> {
     let shares = client.ask(|launcher, asker| launcher.shares(asker, id))?;
     let viewers = client.ask(|launcher, asker| launcher.viewers(asker, id))?;
     if args.json {
-        return out::json(&serde_json::json!({ "shares": shares, "viewers": viewers }));
+        let shares: Vec<Value> = shares.iter().map(Share::json).collect();
+        let viewers: Vec<Value> = viewers.iter().map(Viewer::json).collect();
+        return out::json(&json!({ "shares": shares, "viewers": viewers }));
     }
     let now = host::now();
     let links = match shares.as_slice() {
@@ -62,7 +67,7 @@ fn links(shares: &[Share], now: u64, width: Option<usize>) -> String {
         let good = if s.once { "one browser" } else { "anybody" };
         let used = match s.used {
             false => "no".to_owned(),
-            true => format!("by {}, {} ago", who(&s.used_by), show::span(now.saturating_sub(s.used_at))),
+            true => format!("by {}, {} ago", who(s.used_by_shown()), show::span(now.saturating_sub(s.used_at))),
         };
         vec![s.id.clone(), s.role.clone(), show::span(now.saturating_sub(s.created_at)), left, good.to_owned(), used]
     };
@@ -74,23 +79,23 @@ fn people(viewers: &[Viewer], now: u64, width: Option<usize>) -> String {
     let row = |v: &Viewer| {
         let by = if v.share.is_empty() { "own right" } else { &v.share };
         let since = show::span(now.saturating_sub(v.since));
-        vec![who(&v.name).to_owned(), v.role.clone(), by.to_owned(), v.address.clone(), since]
+        vec![who(v.shown()), v.role.clone(), by.to_owned(), v.address.clone(), since]
     };
     let rows: Vec<_> = viewers.iter().map(row).collect();
     out::table(&["ON THE SCREEN", "ROLE", "BY", "FROM", "FOR"], &rows, width)
 }
 
 /// Somebody by their name, or without one.
-fn who(name: &str) -> &str {
-    if name.is_empty() { "a guest" } else { name }
+fn who(name: String) -> String {
+    if name.is_empty() { "a guest".to_owned() } else { name }
 }
 
 /// One viewer in a line.
 pub(super) fn viewer(viewer: &Viewer, now: u64) -> String {
-    let Viewer { share, name, role, address, since, .. } = viewer;
+    let Viewer { share, role, address, since, .. } = viewer;
     let by = if share.is_empty() { String::new() } else { format!(" by link {share}") };
     let from = if address.is_empty() { String::new() } else { format!(" from {address}") };
-    format!("{} ({role}){by}{from}, for {}", who(name), show::span(now.saturating_sub(*since)))
+    format!("{} ({role}){by}{from}, for {}", who(viewer.shown()), show::span(now.saturating_sub(*since)))
 }
 
 #[cfg(test)]
@@ -102,12 +107,16 @@ mod tests {
         let guest = Viewer { share: "s1".into(), role: "view".into(), since: 5, ..Viewer::default() };
         assert_eq!(viewer(&guest, 65), "a guest (view) by link s1, for 1 min");
         let alice = Viewer { name: "alice".into(), share: String::new(), address: "192.0.2.7".into(), ..guest };
-        assert_eq!(viewer(&alice, 65), "alice (view) from 192.0.2.7, for 1 min");
+        for (id, shown) in [("pam:alice", "alice"), ("open:0a", "alice (not verified)"), ("", "alice (not verified)")] {
+            let viewer = super::viewer(&Viewer { name_id: id.into(), ..alice.clone() }, 65);
+            assert_eq!(viewer, format!("{shown} (view) from 192.0.2.7, for 1 min"));
+        }
     }
 
     #[test]
     fn a_used_link_says_by_whom() {
         let once = Share { once: true, used: true, used_at: 5, used_by: "bob".into(), ..Share::default() };
+        let once = Share { used_by_id: "pam:bob".into(), ..once };
         let table = links(&[once, Share::default()], 65, None);
         assert!(table.contains("one browser  by bob, 1 min ago"), "{table}");
         assert!(table.contains("anybody      no"), "{table}");

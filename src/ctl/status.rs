@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::client::Client;
-use super::out;
+use super::{old_version, out};
 use crate::bus::Status;
 use crate::config::{self, Catalogue};
 use crate::model::Problem;
@@ -34,6 +34,8 @@ struct Shown {
     launcher_problem: String,
     /// What is wrong with the files of the configuration.
     config_problems: Vec<String>,
+    /// Programs of the version before that still run, and how to end them; else empty.
+    old_sessions: String,
     units: BTreeMap<String, String>,
 }
 
@@ -48,6 +50,7 @@ pub(super) fn status(args: &Args) -> Result<u8, Problem> {
         status,
         launcher_problem: problem.map_or(String::new(), |p| p.message),
         config_problems: config_problems(&args.root),
+        old_sessions: old_version::find_old_sessions(&args.root).unwrap_or_default(),
         units: unit_states(&UNITS),
     };
     if args.json {
@@ -67,6 +70,15 @@ pub(super) fn config_problems(root: &Path) -> Vec<String> {
     let settings = config::load(root).err().into_iter();
     let machines = Catalogue::load(root).faults;
     settings.chain(machines).map(|e| e.to_string()).collect()
+}
+
+/// Return what the launcher says of the configuration, unless the files on disk say the same.
+pub(super) fn stale_settings(status: &Status, reported: &[String]) -> Option<String> {
+    let problem = Some(&status.config_problem).filter(|problem| !problem.is_empty())?;
+    let why = if reported.contains(problem) { String::new() } else { format!(": {problem}") };
+    Some(format!(
+        "The launcher uses the settings from before the last change{why}. Correct the file; 'qwdctl config' shows all settings."
+    ))
 }
 
 /// Units' states as systemd has them; none where there is no systemd to ask.
@@ -93,13 +105,11 @@ fn tell(shown: &Shown) -> Result<(), Problem> {
     for fault in &shown.config_problems {
         out::complain(&format!("CONFIGURATION: {fault}"));
     }
+    if !shown.old_sessions.is_empty() {
+        out::complain(&shown.old_sessions);
+    }
     if let Some(status) = &shown.status {
-        if !status.config_problem.is_empty() {
-            out::complain(&format!(
-                "The last good configuration is in force, not the one on disk: {}",
-                status.config_problem
-            ));
-        }
+        stale_settings(status, &shown.config_problems).iter().for_each(|text| out::complain(text));
         status.warnings.iter().for_each(|warning| out::complain(warning));
         out::bytes(out::pairs(&figures(status)).as_bytes())?;
     } else {

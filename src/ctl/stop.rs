@@ -17,7 +17,7 @@ pub(super) fn stop(args: &Args, wanted: &Stop) -> Result<u8, Problem> {
     let client = Client::connect()?;
     let mut code = 0;
     let mut gone = Vec::new();
-    for asked in if wanted.all { ask_all(&client)? } else { ask_each(&client, wanted) } {
+    for asked in if wanted.all { ask_all(&client, wanted.kill)? } else { ask_each(&client, wanted) } {
         match asked.and_then(|session| until_gone(&client, session)) {
             Ok(session) => gone.push(session),
             Err(problem) => code = complained(&problem, code),
@@ -41,9 +41,18 @@ fn ask_each(client: &Client, wanted: &Stop) -> Vec<Result<Session, Problem>> {
     wanted.ids.iter().map(ask).collect()
 }
 
-fn ask_all(client: &Client) -> Result<Vec<Result<Session, Problem>>, Problem> {
+fn ask_all(client: &Client, kill: bool) -> Result<Vec<Result<Session, Problem>>, Problem> {
     client.change(|launcher, asker| launcher.stop_all(asker))?;
-    Ok(client.ask(|launcher, asker| launcher.list(asker, true))?.into_iter().map(Ok).collect())
+    let asked = client.ask(|launcher, asker| launcher.list(asker, true))?.into_iter();
+    Ok(asked.map(|session| if kill { kill_asked(client, session) } else { Ok(session) }).collect())
+}
+
+/// End a session at once that is shutting down. It may be gone already.
+fn kill_asked(client: &Client, session: Session) -> Result<Session, Problem> {
+    match client.change(|launcher, asker| launcher.kill(asker, &session.id)) {
+        Err(problem) if problem.word == Word::NoSuchSession => Ok(session),
+        answer => answer,
+    }
 }
 
 fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem> {

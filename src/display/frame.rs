@@ -18,7 +18,9 @@ pub const HEADER_MAX: usize = 10;
 pub enum Opcode {
     /// More of a message.
     Continuation = 0,
-    /// The only kind of message we use.
+    /// A notice to the page. No viewer may send one.
+    Text = 1,
+    /// A part of the screen's stream.
     Binary = 2,
     /// The other side wants to end.
     Close = 8,

@@ -1,6 +1,6 @@
 //! The way to the launcher over the system bus, mended whenever the launcher or the bus restarts.
 //!
-//! Calls share one connection. Two threads listen on it: one for revocations, one for the launcher
+//! Calls share one connection. Two threads listen on it: one for the launcher's signals, one for the launcher
 //! coming back. A third tells the launcher who has which screen open: when that changes, and after
 //! either of the others begins, since a launcher forgets, and what it has revoked while nobody
 //! listened is not repeated but answered to that.
@@ -19,6 +19,9 @@ use zbus::proxy::CacheProperties;
 pub trait Launcher: Send + Sync {
     /// Turns a ticket into a stream that speaks RFB; waits while the session starts.
     fn redeem(&self, ticket: &Secret) -> Result<(OwnedFd, Grant), Problem>;
+
+    /// Return whether a clipboard agent runs in this session's guest.
+    fn has_agent(&self, session: &str) -> Result<bool, Problem>;
 }
 
 /// Beyond the launcher's own patience with a session that starts.
@@ -91,7 +94,7 @@ impl Link {
     /// Listens and tells from now on.
     pub fn listen(self: &Arc<Self>, screens: &Arc<Screens>) -> std::io::Result<()> {
         let thread = || std::thread::Builder::new().name("bus".to_owned());
-        for task in [revocations as Listening, returns] {
+        for task in [signals as Listening, returns] {
             let (link, screens) = (Arc::clone(self), Arc::clone(screens));
             thread().spawn(move || link.keep_listening(task, &screens))?;
         }
@@ -150,6 +153,10 @@ impl Launcher for Link {
         }
         Ok((stream.into(), grant))
     }
+
+    fn has_agent(&self, session: &str) -> Result<bool, Problem> {
+        Ok(self.call(|launcher| launcher.agent(session))?)
+    }
 }
 
 fn proxy(connection: &Connection) -> zbus::Result<LauncherProxyBlocking<'static>> {
@@ -167,13 +174,20 @@ fn is_broken(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::InputOutput(error) if error.kind() != std::io::ErrorKind::TimedOut)
 }
 
-/// Passes revocations on until the connection ends.
-fn revocations(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
-    let signals = proxy(connection)?.receive_revoked()?;
+/// Pass the launcher's signals on until the connection ends.
+fn signals(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
+    let signals = proxy(connection)?.inner().receive_all_signals()?;
     screens.renew();
     for signal in signals {
-        let right = signal.args()?;
-        screens.revoke(right.session, right.share);
+        let header = signal.header();
+        match header.member().map(|member| member.as_str()) {
+            Some("Revoked") => {
+                let (session, share): (String, String) = signal.body().deserialize()?;
+                screens.revoke(&session, &share);
+            }
+            Some("Ending") => screens.set_ending(&signal.body().deserialize::<String>()?),
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bus::{self, Viewer};
-use crate::display::screens::Place;
+use crate::display::screens::{Place, Standing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -80,6 +80,10 @@ impl FakeLauncher {
         Ok((OwnedFd::from(ours).into(), grant))
     }
 
+    fn agent(&self, session: &str) -> bool {
+        session == "s"
+    }
+
     fn report(&self, viewers: Vec<Viewer>) -> Vec<Right> {
         self.told.send(viewers).unwrap();
         self.over.clone()
@@ -97,9 +101,15 @@ fn launcher(daemon: &Daemon, over: &[Right], told: &Sender<Vec<Viewer>>) -> (Con
     (connection, callers)
 }
 
-fn rings(place: &Place<'_>) -> bool {
-    let mut fds = [PollFd::new(&place, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap() == 1
+fn is_revoked(place: &Place<'_>) -> bool {
+    while !place.is_revoked() {
+        place.answer_bell();
+        let mut fds = [PollFd::new(&place, PollFlags::IN)];
+        if !place.is_revoked() && poll(&mut fds, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })).unwrap() == 0 {
+            return false;
+        }
+    }
+    true
 }
 
 fn right(share: &str) -> Right {
@@ -139,11 +149,12 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
 
     let (_, grant) = link.redeem(&ticket("t")).unwrap();
     assert_eq!((grant.session.as_str(), grant.role.as_str()), ("s", "view"));
+    assert_eq!((link.has_agent("s"), link.has_agent("t")), (Ok(true), Ok(false)));
     assert_eq!(link.redeem(&ticket("u")).unwrap_err().word, Word::BadTicket);
     assert_eq!(link.redeem(&ticket("n")).unwrap_err().word, Word::Failed, "nobody's screen could not be closed");
 
     // A signal to the display alone. It may not be listening yet, so it is told until it hears.
-    let place = screens.expect().enter(viewer("1")).unwrap();
+    let place = screens.expect().enter(viewer("1"), Standing::Guest).unwrap();
     let display = callers.lock().unwrap()[0].clone();
     let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
     let told = (0..600).any(|_| {
@@ -153,26 +164,26 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     assert!(told, "a revoked share rings");
 
     // Who comes and goes is told, all of it each time.
-    let another = screens.expect().enter(viewer("9")).unwrap();
+    let another = screens.expect().enter(viewer("9"), Standing::Guest).unwrap();
     hears(&reports, &["1", "9"]);
     drop((another, place));
     hears(&reports, &[]);
 
     // What was revoked while the launcher was away is learnt when it is back.
-    let place = screens.expect().enter(viewer("2")).unwrap();
+    let place = screens.expect().enter(viewer("2"), Standing::Guest).unwrap();
     hears(&reports, &["2"]);
     first.close().unwrap();
     let (second, _) = launcher(&daemon, &[right("2")], &sender);
-    assert!(rings(&place), "the rights are checked again when the launcher is back");
+    assert!(is_revoked(&place), "the rights are checked again when the launcher is back");
 
     // The same with the bus itself.
-    let place = screens.expect().enter(viewer("3")).unwrap();
+    let place = screens.expect().enter(viewer("3"), Standing::Guest).unwrap();
     hears(&reports, &["2", "3"]);
     drop(daemon);
     drop(second);
     assert_eq!(link.redeem(&ticket("t")).unwrap_err().word, Word::Unavailable);
     let daemon = Daemon::start(folder);
     let (_third, _) = launcher(&daemon, &[right("3")], &sender);
-    assert!(rings(&place), "the rights are checked again when the bus is back");
+    assert!(is_revoked(&place), "the rights are checked again when the bus is back");
     assert_eq!(link.redeem(&ticket("t")).unwrap().1.share, "1");
 }

@@ -11,6 +11,7 @@
 pub mod down;
 pub mod frame;
 pub mod handshake;
+pub mod handshakes;
 pub mod link;
 pub mod listener;
 pub mod origin;
@@ -48,8 +49,11 @@ fn run() -> std::io::Result<std::convert::Infallible> {
         screens,
         settings: crate::config::Watched::new(Path::new("/")),
         own_names: crate::host::names(Path::new("/")),
+        proxy_secret: crate::proxy_headers::ProxySecret::from_credential(),
         patience: relay::Patience::default(),
         viewers: server::Viewers::default(),
+        lines: server::Lines::default(),
+        looks: Arc::default(),
     });
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     server.serve(&listener)

@@ -5,6 +5,7 @@
 //! for, and that host must be one that no stranger's name server can point here: an address, the
 //! loopback names, or one of the server's own names.
 
+use crate::proxy_headers::is_loopback;
 use std::net::IpAddr;
 
 /// The origins this service is reached by.
@@ -14,6 +15,8 @@ pub struct Origins {
     pub public: Option<String>,
     /// The names of this server.
     pub own_names: Vec<String>,
+    /// True while no sign-in method is configured: only browsers on this machine count.
+    pub open: bool,
 }
 
 /// What the request says about where it comes from and goes to.
@@ -31,6 +34,9 @@ impl Origins {
     /// Whether the page that asks is one of ours.
     pub fn admit(&self, claim: Claim<'_>) -> bool {
         let Some(origin) = claim.origin else { return false };
+        if self.open && !is_loopback(claim.host) {
+            return false;
+        }
         match &self.public {
             Some(public) => normal(public) == origin,
             None => self.is_own(claim.host) && normal(&format!("{}://{}", claim.scheme, claim.host)) == origin,
@@ -39,10 +45,12 @@ impl Origins {
 
     fn is_own(&self, host: &str) -> bool {
         let name = without_port(host).to_ascii_lowercase();
-        let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&name);
+        // The root of all names may be named, too.
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         name == "localhost"
             || address.parse::<IpAddr>().is_ok()
-            || self.own_names.iter().any(|own| own.eq_ignore_ascii_case(&name))
+            || self.own_names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 }
 
@@ -69,7 +77,7 @@ mod tests {
     }
 
     fn unconfigured() -> Origins {
-        Origins { public: None, own_names: vec!["lab7".to_owned(), "lab7.example.org".to_owned()] }
+        Origins { public: None, own_names: vec!["lab7".to_owned(), "lab7.example.org".to_owned()], open: false }
     }
 
     #[test]
@@ -109,6 +117,16 @@ mod tests {
             assert!(!admitted(&unconfigured(), origin, scheme, host), "{origin} at {host}");
         }
         assert!(!unconfigured().admit(Claim { origin: None, host: "localhost", scheme: "http" }));
+    }
+
+    #[test]
+    fn an_open_service_shows_screens_under_loopback_names_only() {
+        let open = Origins { open: true, ..unconfigured() };
+        assert!(admitted(&open, "http://localhost:81", "http", "localhost:81"));
+        assert!(admitted(&open, "http://127.0.0.1", "http", "127.0.0.1"));
+        for host in ["lab7", "192.0.2.7", "lab7.example.org"] {
+            assert!(!admitted(&open, &format!("http://{host}"), "http", host), "{host}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::*;
 /// A viewer's screen, with its QEMU: so many milliseconds until a ping, and until silence ends it.
 fn waits(ping: u64, silence: u64) -> (Bed, UnixStream, UnixStream) {
     let [ping, silence, close] = [ping, silence, 30].map(Duration::from_millis);
-    let bed = Bed::new(Patience { ping, silence, close });
+    let bed = Bed::new(Patience { ping, silence, close, ..Patience::default() });
     let (qemu, viewer) = (bed.grant('a', "control", ""), bed.open_well('a'));
     (bed, qemu, viewer)
 }
@@ -52,4 +52,35 @@ fn a_guest_that_takes_no_input_is_not_the_viewers_silence() {
     }
     assert!(read_vec(&mut qemu, keys.len()) == keys);
     writer.join().unwrap();
+}
+
+#[test]
+fn a_page_has_a_notice_in_every_few_seconds_whether_the_screen_rests_or_not() {
+    let bed = Bed::new(Patience { notice: Duration::from_millis(50), ..Patience::default() });
+    let (mut qemu, mut viewer) = (bed.grant('a', "control", ""), bed.open_well('a'));
+    assert!(notice(&mut viewer).is_object() && notice(&mut viewer).is_object(), "at rest");
+    for _ in 0..5 {
+        // What the page answers is nothing to QEMU.
+        send(&mut viewer, b"");
+        qemu.write_all(b"x").unwrap();
+        while any_frame(&mut viewer).0 != NOTICE {
+            qemu.write_all(b"x").unwrap();
+        }
+    }
+    send(&mut viewer, HELLO);
+    assert_eq!(&read_exactly::<14>(&mut qemu), HELLO);
+}
+
+#[test]
+fn a_viewer_that_answers_notices_alone_is_there() {
+    let [notice_every, silence] = [20, 300].map(Duration::from_millis);
+    let bed = Bed::new(Patience { notice: notice_every, silence, ..Patience::default() });
+    let (mut qemu, mut viewer) = (bed.grant('a', "control", ""), bed.open_well('a'));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(600) {
+        notice(&mut viewer);
+        send(&mut viewer, b"");
+    }
+    assert_eq!(bed.shown().len(), 1);
+    assert!(is_over(&mut qemu), "it is dropped when it answers no more");
 }

@@ -5,22 +5,29 @@
 //! viewer <──frames── Down <────────RFB──────── QEMU
 //! ```
 //!
-//! Neither direction reads before it has written: memory is bounded by two buffers. The bell is
-//! rung when the right to see the screen ends. Everything is told by the end this loop comes to.
+//! Between the frames for the viewer stand notices to its page, as text: who else is there, for example, and at least one
+//! every few seconds, by which the page knows that bytes still arrive. It answers each with an empty frame.
+//!
+//! Neither direction reads before it has written: memory is bounded by two buffers. The viewer's
+//! bell is rung when the right to see the screen ends, and when there is news for the page. Everything is told by the end this loop comes to.
 
 use super::down::Down;
 use super::frame::{Code, Fault, Opcode};
 use super::rfb::Violation;
+use super::screens::Place;
 use super::up::{Aside, Up};
 use crate::model::Role;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How long the relay waits for whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// The page has a notice in every such time, though it be an empty one: scripts see no pings.
+    pub notice: Duration,
+    /// News within such a time make one notice.
+    pub news: Duration,
     /// After so long without traffic either way, a ping.
     pub ping: Duration,
     /// After so long without a byte from the viewer, it is taken to be gone.
@@ -32,9 +39,16 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { ping: seconds(25), silence: seconds(90), close: seconds(3) }
+        Self { notice: seconds(4), news: seconds(1), ping: seconds(25), silence: seconds(90), close: seconds(3) }
     }
 }
+
+/// The reason that the page reads where the time of a link is over.
+const EXPIRED: &str = "expired";
+/// Between two looks for a clipboard agent.
+const PASTE_EVERY: Duration = Duration::from_secs(2);
+/// The notice without news.
+const EMPTY_NOTICE: &str = "{}";
 
 /// Why a screen was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +77,17 @@ pub struct Shown {
 }
 
 /// What the loop listens to, and for how long.
-#[derive(Debug)]
 pub struct Ends<'a> {
     /// The viewer, after the handshake.
     pub viewer: UnixStream,
     /// QEMU.
     pub server: UnixStream,
-    /// Readable once the right to see the screen has been taken back.
-    pub bell: BorrowedFd<'a>,
+    /// The viewer's place, whose bell rings when there is news.
+    pub place: &'a Place<'a>,
     /// When that right ends by itself.
     pub until: Option<Instant>,
+    /// Called when the viewer has sent clipboard text, and at the beginning; at most so often.
+    pub on_paste: &'a dyn Fn(),
 }
 
 /// Carries the screen until it ends.
@@ -94,6 +109,13 @@ struct Relay<'a> {
     heard: Instant,
     sent: Instant,
     pinged: Instant,
+    begun: Instant,
+    /// When the page had its last notice.
+    notified: Option<Instant>,
+    /// The page has had no notice since the bell rang.
+    has_news: bool,
+    /// When `on_paste` was last called.
+    pasted: Option<Instant>,
     closing: Option<Closing>,
 }
 
@@ -122,7 +144,20 @@ impl<'a> Relay<'a> {
     fn new(ends: Ends<'a>, role: Role, patience: Patience) -> Self {
         let now = Instant::now();
         let (up, down) = (Up::new(role), Down::default());
-        Self { ends, up, down, patience, heard: now, sent: now, pinged: now, closing: None }
+        Self {
+            ends,
+            up,
+            down,
+            patience,
+            heard: now,
+            sent: now,
+            pinged: now,
+            begun: now,
+            notified: None,
+            has_news: true,
+            pasted: None,
+            closing: None,
+        }
     }
 
     fn turn_until_the_end(&mut self) -> End {
@@ -135,11 +170,19 @@ impl<'a> Relay<'a> {
 
     fn turn(&mut self) -> Turn {
         let ready = self.wait()?;
-        let over = ready.bell || self.ends.until.is_some_and(|until| Instant::now() >= until);
-        if over && self.closing.is_none() {
-            self.close(End::Revoked, Code::Policy, "Your access to this screen has ended.");
+        if ready.bell {
+            self.ends.place.answer_bell();
+            self.has_news = true;
+        }
+        if self.closing.is_none() {
+            if self.ends.place.is_revoked() {
+                self.close(End::Revoked, Code::Policy, "Your access to this screen has ended.");
+            } else if self.ends.until.is_some_and(|until| Instant::now() >= until) {
+                self.close(End::Revoked, Code::Policy, EXPIRED);
+            }
         }
         self.viewer(ready.viewer)?;
+        self.look_for_paste();
         self.server(ready.server)?;
         self.time()
     }
@@ -156,7 +199,7 @@ impl<'a> Relay<'a> {
         let closing = self.closing.is_some();
         let mut fds = [
             PollFd::new(&self.ends.viewer, viewer),
-            PollFd::new(&self.ends.bell, PollFlags::IN),
+            PollFd::new(self.ends.place, PollFlags::IN),
             PollFd::new(&self.ends.server, server),
         ];
         let count = match (closing, server.is_empty()) {
@@ -175,7 +218,7 @@ impl<'a> Relay<'a> {
         let due = match self.closing {
             Some(closing) => closing.until,
             None => {
-                let due = self.ping_due().min(self.heard + self.patience.silence);
+                let due = self.ping_due().min(self.heard + self.patience.silence).min(self.notice_due());
                 self.ends.until.map_or(due, |until| until.min(due))
             }
         };
@@ -187,6 +230,31 @@ impl<'a> Relay<'a> {
     /// proxies on the way from closing.
     fn ping_due(&self) -> Instant {
         self.heard.min(self.sent).max(self.pinged) + self.patience.ping
+    }
+
+    /// The first notice is due at once.
+    fn notice_due(&self) -> Instant {
+        let news = if self.has_news { self.patience.news } else { self.patience.notice };
+        let wait = news.min(self.patience.notice);
+        self.notified.map_or(self.begun, |notified| notified + wait)
+    }
+
+    fn look_for_paste(&mut self) {
+        let is_due = self.pasted.is_none_or(|at| at.elapsed() >= PASTE_EVERY && self.up.take_pasted());
+        if is_due {
+            self.pasted = Some(Instant::now());
+            (self.ends.on_paste)();
+        }
+    }
+
+    fn notify(&mut self, now: Instant) -> Turn {
+        self.notified = Some(now);
+        if std::mem::take(&mut self.has_news) {
+            self.down.notify(&self.ends.place.notice());
+        } else if !self.down.has_notice() {
+            self.down.notify(EMPTY_NOTICE);
+        }
+        self.flush()
     }
 
     fn viewer(&mut self, ready: PollFlags) -> Turn {
@@ -289,7 +357,10 @@ impl<'a> Relay<'a> {
         if now >= self.ping_due() {
             self.pinged = now;
             self.down.control(Opcode::Ping, &[]);
-            return self.flush();
+            self.flush()?;
+        }
+        if now >= self.notice_due() {
+            self.notify(now)?;
         }
         Ok(())
     }

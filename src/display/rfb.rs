@@ -60,12 +60,27 @@ pub struct Filter {
     need: usize,
     body: usize,
     pass: bool,
+    pasted: bool,
 }
 
 impl Filter {
     /// A filter for a stream that begins with the client's ProtocolVersion.
     pub fn new(role: Role) -> Self {
-        Self { role, phase: Phase::Version, head: [0; HEAD_MAX], have: 0, need: HEAD_MAX, body: 0, pass: true }
+        Self {
+            role,
+            phase: Phase::Version,
+            head: [0; HEAD_MAX],
+            have: 0,
+            need: HEAD_MAX,
+            body: 0,
+            pass: true,
+            pasted: false,
+        }
+    }
+
+    /// Return true once after clipboard text that may pass has begun.
+    pub fn take_pasted(&mut self) -> bool {
+        std::mem::take(&mut self.pasted)
     }
 
     /// Takes `buffer[part]` and appends to `runs` the ranges of `buffer` that may pass, neighbours
@@ -114,7 +129,10 @@ impl Filter {
         match self.phase {
             // A client that asks not to share would throw all other viewers out.
             Phase::Init => bytes[0] = 1,
-            Phase::Messages => self.pass = may_pass(self.role, bytes[0]),
+            Phase::Messages => {
+                self.pass = may_pass(self.role, bytes[0]);
+                self.pasted |= self.pass && bytes[0] == kind::CUT_TEXT;
+            }
             Phase::Version | Phase::Security => {}
         }
     }

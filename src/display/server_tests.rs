@@ -5,12 +5,15 @@ use super::*;
 use crate::display::frame::Opcode;
 use crate::display::testing::masked;
 use crate::model::Secret;
+use crate::proxy_headers;
 use std::collections::HashMap;
 use std::io::Read;
 
 #[path = "patience_tests.rs"]
 mod patience;
 
+/// The first byte of a text frame.
+const NOTICE: u8 = 0x81;
 const HELLO: &[u8] = b"RFB 003.008\n\x01\x01";
 const KEY: &[u8] = &[4, 1, 0, 0, 0, 0, 0, 97];
 const ASK: &[u8] = &[3, 1, 0, 0, 0, 0, 4, 0, 3, 0];
@@ -23,6 +26,10 @@ impl Launcher for FakeLauncher {
     fn redeem(&self, ticket: &Secret) -> Result<(OwnedFd, Grant), Problem> {
         let found = self.0.lock().unwrap().remove(ticket.expose());
         found.ok_or_else(|| Problem::new(Word::BadTicket, "This link or ticket is not valid any more."))
+    }
+
+    fn has_agent(&self, _session: &str) -> Result<bool, Problem> {
+        Ok(false)
     }
 }
 
@@ -43,8 +50,11 @@ impl Bed {
                 screens: Arc::default(),
                 settings: Watched::new(root),
                 own_names: Vec::new(),
+                proxy_secret: proxy_headers::testing::secret(),
                 patience,
                 viewers: Viewers::default(),
+                lines: Lines::default(),
+                looks: Arc::default(),
             }),
         }
     }
@@ -73,14 +83,18 @@ impl Bed {
 
     /// Sends a request with this ticket; returns the stream and the head of the answer.
     fn open(&self, name: char) -> (UnixStream, String) {
+        self.offer(&format!("qwd.v1, qwd.ticket.{}", ticket(name)))
+    }
+
+    fn offer(&self, protocols: &str) -> (UnixStream, String) {
         let mut stream = self.connect();
         write!(
             stream,
-            "GET {} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: qwd.v1, qwd.ticket.{}\r\n\r\n",
+             Sec-WebSocket-Protocol: {protocols}\r\n\r\n",
             handshake::PATH,
-            ticket(name)
+            proxy_headers::testing::lines(),
         )
         .unwrap();
         let mut head = Vec::new();
@@ -124,8 +138,26 @@ fn send(stream: &mut UnixStream, payload: &[u8]) {
     stream.write_all(&masked(0x80 | Opcode::Binary as u8, payload)).unwrap();
 }
 
-/// The next frame from the display: its first byte and payload.
+/// The next frame from the display that is no notice: its first byte and payload.
 fn frame(stream: &mut UnixStream) -> (u8, Vec<u8>) {
+    loop {
+        let next = any_frame(stream);
+        if next.0 != NOTICE {
+            return next;
+        }
+    }
+}
+
+/// The next notice.
+fn notice(stream: &mut UnixStream) -> serde_json::Value {
+    loop {
+        if let (NOTICE, payload) = any_frame(stream) {
+            return serde_json::from_slice(&payload).unwrap();
+        }
+    }
+}
+
+fn any_frame(stream: &mut UnixStream) -> (u8, Vec<u8>) {
     let [first, short] = read_exactly::<2>(stream);
     let length = match short {
         126 => usize::from(u16::from_be_bytes(read_exactly(stream))),
@@ -361,4 +393,68 @@ fn noise_instead_of_a_request_is_refused() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[test]
+fn pages_are_told_who_comes_and_leaves_and_that_the_session_is_stopped() {
+    let bed = Bed::new(Patience { news: Duration::from_millis(10), ..Patience::default() });
+    let (_q1, _q2) = (bed.grant('a', "control", ""), bed.grant('b', "view", "1"));
+    let mut owner = bed.open_well('a');
+    assert_eq!(notice(&mut owner)["viewers"].as_array().unwrap().len(), 1);
+    let mut guest = bed.open_well('b');
+    let there = notice(&mut owner);
+    assert_eq!(there["viewers"][1]["standing"], "guest");
+    assert_eq!(notice(&mut guest)["viewers"].as_array().unwrap().len(), 2);
+    bed.server.screens.set_ending("abcdefghij");
+    for page in [&mut owner, &mut guest] {
+        assert_eq!(notice(page)["ending"], true);
+    }
+    drop(guest);
+    assert_eq!(notice(&mut owner)["viewers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_own_right_is_the_owners_or_an_administrators() {
+    let grant = |share: &str, name: &str| Grant {
+        share: share.into(),
+        owner_id: "pam:alice".into(),
+        name: name.into(),
+        name_id: format!("pam:{name}"),
+        ..Grant::default()
+    };
+    assert_eq!(standing(&grant("", "alice")), Standing::Owner);
+    assert_eq!(standing(&grant("", "boss")), Standing::Administrator);
+    assert_eq!(standing(&Grant { name_id: "ldap:alice".into(), ..grant("", "alice") }), Standing::Administrator);
+    // By a link the owner is a guest, too.
+    assert_eq!(standing(&grant("1", "alice")), Standing::Guest);
+}
+
+#[test]
+fn the_journal_names_session_right_and_address() {
+    let grant = |share: &str, name: &str| Grant {
+        session: "abcdefghij".into(),
+        share: share.into(),
+        owner_id: "pam:alice".into(),
+        name: name.into(),
+        name_id: if name.is_empty() { String::new() } else { format!("pam:{name}") },
+        ..Grant::default()
+    };
+    assert_eq!(who(&grant("", "alice"), Role::Control), "alice (control)");
+    assert_eq!(who(&grant("", "boss"), Role::View), "boss (view, administrator)");
+    assert_eq!(who(&grant("k3", ""), Role::View), "guest (view, link k3)");
+    let shown = |end| farewell("alice", "abcdefghij", &Shown { end, sent: 5, received: 7 }, Duration::from_secs(9));
+    assert_eq!(shown(End::Silent), "Viewer alice timed out on session abcdefghij (9 s, 5 bytes sent, 7 received)");
+    assert_eq!(
+        shown(End::SessionEnded),
+        "Viewer alice disconnected from session abcdefghij, which ended (9 s, 5 bytes sent, 7 received)"
+    );
+}
+
+#[test]
+fn a_check_is_accepted_closed_and_takes_no_place() {
+    let bed = Bed::new(Patience::default());
+    let (mut page, head) = bed.offer("qwd.check");
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(any_frame(&mut page), (0x88, 1000_u16.to_be_bytes().to_vec()));
+    assert!(is_over(&mut page) && bed.shown().is_empty());
 }

@@ -53,6 +53,11 @@ impl Up {
         }
     }
 
+    /// Return true once after the viewer has sent clipboard text.
+    pub fn take_pasted(&mut self) -> bool {
+        self.filter.take_pasted()
+    }
+
     /// Something waits to be written.
     pub fn busy(&self) -> bool {
         !self.runs.is_empty()

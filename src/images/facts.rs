@@ -65,13 +65,34 @@ pub struct Facts {
 #[serde(deny_unknown_fields)]
 struct Refusal {
     problem: String,
+    /// It lies elsewhere than in the image.
+    #[serde(default)]
+    elsewhere: bool,
+}
+
+/// Why `qwd-inspect` has no facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The image is no machine: why.
+    Image(String),
+    /// It could not be looked into: why.
+    Elsewhere(String),
+}
+
+impl From<String> for Refused {
+    fn from(sentence: String) -> Self {
+        Self::Image(sentence)
+    }
 }
 
 /// The line that [`read_report`] reads.
-pub(super) fn write_report(found: &Result<Facts, String>) -> String {
+pub(super) fn write_report(found: &Result<Facts, Refused>) -> String {
     let line = match found {
         Ok(facts) => serde_json::to_string(facts),
-        Err(sentence) => serde_json::to_string(&Refusal { problem: printable(sentence, 500) }),
+        Err(Refused::Image(why)) => serde_json::to_string(&Refusal { problem: printable(why, 500), elsewhere: false }),
+        Err(Refused::Elsewhere(why)) => {
+            serde_json::to_string(&Refusal { problem: printable(why, 500), elsewhere: true })
+        }
     };
     line.expect("plain records become JSON")
 }
@@ -81,7 +102,8 @@ pub(super) fn write_report(found: &Result<Facts, String>) -> String {
 pub fn read_report(text: &str) -> Result<Facts, Problem> {
     let line = report_line(text, "The examination of the image")?;
     if let Ok(refusal) = serde_json::from_str::<Refusal>(line) {
-        return Err(Problem::new(Word::MachineUnusable, printable(&refusal.problem, 500)));
+        let word = if refusal.elsewhere { Word::Failed } else { Word::MachineUnusable };
+        return Err(Problem::new(word, printable(&refusal.problem, 500)));
     }
     let facts: Facts = serde_json::from_str(line)
         .map_err(|e| Problem::failed(format!("The report about the image cannot be read: {e}.")))?;
@@ -128,9 +150,11 @@ mod tests {
         let line = write_report(&Ok(facts));
         assert_eq!(line, r#"{"format":"qcow2","iso":false,"virtual_size":10737418240}"#);
         assert_eq!(read_report(&format!("{line}\n")).unwrap(), facts);
-        let refused = read_report(&write_report(&Err("It is \u{1b}[31mred\nand long.".into()))).unwrap_err();
+        let refused = read_report(&write_report(&Err("It is \u{1b}[31mred\nand long.".to_owned().into()))).unwrap_err();
         assert_eq!(refused.word, Word::MachineUnusable);
         assert_eq!(refused.message, "It is  [31mred and long.");
+        let elsewhere = read_report(&write_report(&Err(Refused::Elsewhere("No qemu-img.".into())))).unwrap_err();
+        assert_eq!((elsewhere.word, elsewhere.message.as_str()), (Word::Failed, "No qemu-img."));
     }
 
     #[test]

@@ -40,10 +40,29 @@ pub fn kind_of(head: &[u8], tail: &[u8], size: u64) -> Result<Kind, String> {
     if at(head, 32_769, b"BEA01") {
         return Ok(plain(true, size));
     }
+    if let Some(why) = unbootable(head) {
+        return Err(why.into());
+    }
     if is_disk(head) {
         return Ok(plain(false, size));
     }
     Err(what_else(head))
+}
+
+/// Return why no machine can start from a disk that begins like this, if that is sure.
+pub fn unbootable(disk: &[u8]) -> Option<&'static str> {
+    const ENCRYPTED: &str = "The whole disk is encrypted (LUKS): nothing on it can start and ask for the key. Get an image \
+                             with a boot loader outside the encryption, or decrypt it ('cryptsetup reencrypt --decrypt').";
+    const LARGE_SECTORS: &str = "The disk was partitioned with sectors larger than 512 bytes, but sessions have sectors \
+                                 of 512 bytes, so no partition would be found. Get an image with sectors of 512 bytes.";
+    if at(disk, 0, b"LUKS\xba\xbe") {
+        return Some(ENCRYPTED);
+    }
+    let table = |sector: usize| at(disk, sector, b"EFI PART");
+    let large = !table(512) && [1024, 2048, 4096].into_iter().any(table);
+    // The table in the first sector says only that there is another one: nothing else on it could start.
+    let protects = at(disk, 510, b"\x55\xaa") && (0..4).any(|n| disk.get(450 + 16 * n) == Some(&0xee));
+    (large && protects).then_some(LARGE_SECTORS)
 }
 
 /// A raw disk is read in whole sectors; QEMU rounds up as well.
@@ -99,7 +118,9 @@ fn checked_container(format: Format, head: &[u8], size: u64) -> Result<Format, S
 }
 
 fn truncated(wanted: u64, size: u64) -> String {
-    format!("The image is cut short: it says that it has {wanted} bytes, but the file has {size}. Download it again.")
+    format!(
+        "The image is cut short: it says that it has {wanted} bytes, but the file has {size}. Download or copy it again."
+    )
 }
 
 /// Compares the size in the primary volume descriptor with the file's.
@@ -111,14 +132,14 @@ fn iso_is_whole(head: &[u8], size: u64) -> Result<(), String> {
         return Ok(());
     }
     if !matches!(block, 512 | 1024 | 2048) {
-        return Err("The image begins like a CD, but its description is damaged. Download it again.".into());
+        return Err("The image begins like a CD, but its description is damaged. Download or copy it again.".into());
     }
     if blocks * block > size { Err(truncated(blocks * block, size)) } else { Ok(()) }
 }
 
 /// A partition table, a boot sector or a file system without one.
 fn is_disk(head: &[u8]) -> bool {
-    let signs: [(usize, &[u8]); 15] = [
+    let signs: [(usize, &[u8]); 14] = [
         (510, b"\x55\xaa"),          // MBR, and the boot sector of FAT and NTFS
         (512, b"EFI PART"),          // GPT
         (508, b"\xda\xbe"),          // Sun's label
@@ -132,7 +153,6 @@ fn is_disk(head: &[u8]) -> bool {
         (1024, b"H+"),               // HFS+
         (1024, b"HX"),               // HFSX
         (0, b"hsqs"),                // squashfs
-        (0, b"LUKS\xba\xbe"),        // LUKS
         (512, b"LABELONE"),          // LVM
     ];
     head.len() >= 512 && signs.iter().any(|(offset, sign)| at(head, *offset, sign))
@@ -208,6 +228,29 @@ mod tests {
             let found = kind(&file(100_001, &[part])).unwrap();
             let facts = Facts { format: Format::Raw, iso: false, virtual_size: 100_352 };
             assert_eq!(found, Kind::Plain(facts), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_nothing_can_start_from_is_refused() {
+        let protective: &[(usize, &[u8])] = &[(450, b"\xee"), (510, b"\x55\xaa")];
+        let gpt = |sector: usize| file(100_352, &[protective, &[(sector, b"EFI PART")]].concat());
+        for (bytes, wanted) in [
+            (file(100_352, &[(0, b"LUKS\xba\xbe\0\x02")]), Some("encrypted (LUKS)")),
+            (file(100_352, &[(0, b"LUKS\xba\xbe\0\x01"), (510, b"\x55\xaa")]), Some("encrypted (LUKS)")),
+            (gpt(4096), Some("sectors larger than 512")),
+            (gpt(2048), Some("sectors larger than 512")),
+            (gpt(512), None),
+            // An old table further behind harms nothing.
+            (file(100_352, &[protective, &[(512, b"EFI PART"), (4096, b"EFI PART")]].concat()), None),
+            (file(100_352, &[(510, b"\x55\xaa"), (4096, b"EFI PART")]), None),
+            (file(100_352, protective), None),
+        ] {
+            let found = kind(&bytes);
+            match wanted {
+                Some(wanted) => assert!(found.unwrap_err().contains(wanted), "{wanted}"),
+                None => assert!(found.is_ok()),
+            }
         }
     }
 

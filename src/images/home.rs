@@ -40,7 +40,7 @@ impl Home {
         let present = match fs::metadata(&link) {
             // Nothing, or a link that leads nowhere.
             Err(e) if e.kind() == ErrorKind::NotFound => None,
-            _ => Some(locate(machines, name)?),
+            _ => Some(locate(machines, name, false)?),
         };
         Ok(Self::of(machines, name, present))
     }
@@ -89,7 +89,7 @@ impl Home {
 
     /// `Ok` if the image that is in force is still the one that this was found with.
     pub fn unchanged(&self, identity: Option<Identity>) -> Result<(), Problem> {
-        let now = locate(&self.machines, &self.name).ok().map(|place| place.identity);
+        let now = locate(&self.machines, &self.name, false).ok().map(|place| place.identity);
         if now == identity {
             return Ok(());
         }

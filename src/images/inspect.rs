@@ -3,10 +3,11 @@
 //! It reads what a stranger made, so whoever wants to know starts it in a sandbox, as nobody.
 //! It reads the beginning and the end of the file itself and has `qemu-img` look into containers.
 
-use super::facts::write_report;
-use super::head::{HEAD_LEN, Kind, TAIL_LEN, kind_of};
+use super::facts::{Refused, write_report};
+use super::head::{HEAD_LEN, Kind, TAIL_LEN, kind_of, unbootable};
 use super::judge::{Check, judge};
 use super::{Facts, Format};
+use crate::random;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -27,11 +28,11 @@ pub fn main() -> ExitCode {
 }
 
 /// What the image is, or the sentence why it is no machine.
-pub fn inspect(file: &Path) -> Result<Facts, String> {
-    let unreadable = |e: std::io::Error| format!("The image cannot be read: {e}.");
+pub fn inspect(file: &Path) -> Result<Facts, Refused> {
+    let unreadable = |e: std::io::Error| Refused::Elsewhere(format!("The image cannot be read: {e}."));
     // An absolute path cannot be taken for an option, nor its colons for one of QEMU's protocols.
     let path = std::path::absolute(file).map_err(unreadable)?;
-    let path = path.to_str().ok_or("The image's path is not text.")?;
+    let path = path.to_str().ok_or_else(|| "The image's path is not text.".to_owned())?;
     let (head, tail, size) = File::open(file).and_then(|file| ends(&file)).map_err(unreadable)?;
     match kind_of(&head, &tail, size)? {
         Kind::Plain(facts) => Ok(facts),
@@ -50,13 +51,28 @@ pub(super) fn ends(mut file: &File) -> std::io::Result<(Vec<u8>, Vec<u8>, u64)> 
     Ok((head, tail, size))
 }
 
-fn ask_qemu(format: Format, path: &str) -> Result<Facts, String> {
-    let info = qemu_img("info", format, path)?;
+fn ask_qemu(format: Format, path: &str) -> Result<Facts, Refused> {
+    let info = qemu_img("info", format, path).map_err(Refused::Elsewhere)?;
     if !info.status.success() {
-        return Err(format!("QEMU cannot open the image: {}", first_line(&info.stderr, path)));
+        return Err(Refused::Image(format!("QEMU cannot open the image: {}", first_line(&info.stderr, path))));
     }
-    let check = Check::from_code(qemu_img("check", format, path)?.status.code());
-    judge(format, &String::from_utf8_lossy(&info.stdout), check, path)
+    let check = qemu_img("check", format, path).map_err(Refused::Elsewhere)?;
+    let facts = judge(format, &String::from_utf8_lossy(&info.stdout), Check::from_code(check.status.code()), path)?;
+    let disk = head_of_disk(format, path).unwrap_or_default();
+    unbootable(&disk).map_or(Ok(facts), |why| Err(Refused::Image(why.to_owned())))
+}
+
+/// The first bytes of the disk that the container holds. Without them the container is taken as it is.
+fn head_of_disk(format: Format, path: &str) -> Option<Vec<u8>> {
+    let head = std::env::temp_dir().join(format!("qwd-inspect-{}.raw", random::label()));
+    let options =
+        [format!("if={path}"), format!("of={}", head.display()), format!("bs={HEAD_LEN}"), "count=1".to_owned()];
+    let mut command = Command::new("qemu-img");
+    command.args(["dd", "-U", "-f", format.driver(), "-O", "raw"]).args(options).stdin(Stdio::null());
+    let done = command.stderr(Stdio::null()).status();
+    let bytes = std::fs::read(&head).ok().filter(|_| done.is_ok_and(|status| status.success()));
+    let _ = std::fs::remove_file(&head);
+    bytes
 }
 
 fn qemu_img(verb: &str, format: Format, path: &str) -> Result<std::process::Output, String> {

@@ -66,7 +66,9 @@ pub(super) fn judge(format: Format, info: &str, check: Check, path: &str) -> Res
         return Err("The image is encrypted, and a session has nobody to ask for the key.".into());
     }
     if check == Check::Damaged || specific(&info, "corrupt") == &Value::Bool(true) {
-        return Err("The image is damaged or cut short ('qemu-img check' tells more). Download it again.".into());
+        return Err(
+            "The image is damaged or cut short ('qemu-img check' tells more). Download or copy it again.".into()
+        );
     }
     if !(1..=VIRTUAL_SIZE_MAX).contains(&info.virtual_size) {
         return Err(format!("The image says that its disk has {} bytes; 1 to 64 TiB are taken.", info.virtual_size));

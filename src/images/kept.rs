@@ -206,7 +206,7 @@ mod tests {
             let work = Work::begin(&home, &holds).unwrap();
             work.create().unwrap();
             fs::write(work.disk(), "new").unwrap();
-            let base = Some(locate(&self.machines(), &name).unwrap().identity);
+            let base = Some(locate(&self.machines(), &name, false).unwrap().identity);
             let plan = Plan {
                 purpose: Purpose::Master,
                 machine: name.to_string(),

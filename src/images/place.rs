@@ -33,17 +33,14 @@ pub struct Place {
     pub readable: bool,
 }
 
-/// The image of a machine, or why there is none: [`Word::MachineUnusable`] with the command that mends it.
-pub fn locate(machines: &Path, name: &MachineName) -> Result<Place, Problem> {
+/// The image of a machine, or why there is none: [`Word::MachineUnusable`] with the command that mends it, which
+/// for one that is `fetched` from an address is another than for others.
+pub fn locate(machines: &Path, name: &MachineName, fetched: bool) -> Result<Place, Problem> {
     let link = machines.join(name.as_str());
     let unusable = |text: String| Problem::new(Word::MachineUnusable, text);
     let found = std::fs::canonicalize(&link).and_then(|path| Ok((std::fs::metadata(&path)?, path)));
     let (meta, path) = found.map_err(|e| match e.kind() {
-        ErrorKind::NotFound => unusable(format!(
-            "The image of '{name}' is missing: 'qwdctl download {}' fetches it, or put a file at {}.",
-            command_word(name.as_str()),
-            link.display()
-        )),
+        ErrorKind::NotFound => unusable(missing(name, &link, fetched)),
         _ => unusable(format!("The image of '{name}' ({}) cannot be reached: {e}.", link.display())),
     })?;
     if !meta.is_file() {
@@ -52,6 +49,16 @@ pub fn locate(machines: &Path, name: &MachineName) -> Result<Place, Problem> {
     let mtime_ns = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
     let identity = Identity { dev: meta.dev(), inode: meta.ino(), size: meta.size(), mtime_ns };
     Ok(Place { path, identity, readable: meta.mode() & 0o004 != 0 })
+}
+
+fn missing(name: &MachineName, link: &Path, fetched: bool) -> String {
+    let (word, link) = (command_word(name.as_str()), link.display());
+    let command = if fetched {
+        format!("'qwdctl download {word}' fetches it")
+    } else {
+        format!("'qwdctl import FILE {word}' makes it of an image that you have")
+    };
+    format!("The image of '{name}' is missing: {command}, or put a file at {link}.")
 }
 
 /// The text as one word of a shell command, for sentences that tell somebody what to type.
@@ -95,7 +102,8 @@ mod tests {
         std::fs::write(folder.0.join("downloads/a.iso/real-1.2.iso"), "abc").unwrap();
         symlink("downloads/a.iso/real-1.2.iso", folder.0.join("a.iso")).unwrap();
         symlink(folder.0.join("a.iso"), folder.0.join("b.iso")).unwrap();
-        let (a, b) = (locate(&folder.0, &name("a.iso")).unwrap(), locate(&folder.0, &name("b.iso")).unwrap());
+        let (a, b) =
+            (locate(&folder.0, &name("a.iso"), true).unwrap(), locate(&folder.0, &name("b.iso"), true).unwrap());
         assert_eq!(a, b);
         assert!(a.path.ends_with("downloads/a.iso/real-1.2.iso"));
         assert_eq!(a.identity.size, 3);
@@ -105,10 +113,10 @@ mod tests {
     fn a_change_changes_the_identity() {
         let folder = Folder::new("identity");
         std::fs::write(folder.0.join("x.raw"), "abc").unwrap();
-        let before = locate(&folder.0, &name("x.raw")).unwrap().identity;
+        let before = locate(&folder.0, &name("x.raw"), true).unwrap().identity;
         std::fs::write(folder.0.join("new"), "abc").unwrap();
         std::fs::rename(folder.0.join("new"), folder.0.join("x.raw")).unwrap();
-        assert_ne!(locate(&folder.0, &name("x.raw")).unwrap().identity, before);
+        assert_ne!(locate(&folder.0, &name("x.raw"), true).unwrap().identity, before);
     }
 
     #[test]
@@ -118,7 +126,7 @@ mod tests {
         std::fs::write(&file, "abc").unwrap();
         for (mode, readable) in [(0o640, false), (0o644, true), (0o604, true)] {
             std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(locate(&folder.0, &name("x.raw")).unwrap().readable, readable, "{mode:o}");
+            assert_eq!(locate(&folder.0, &name("x.raw"), true).unwrap().readable, readable, "{mode:o}");
         }
     }
 
@@ -128,11 +136,15 @@ mod tests {
         symlink("nowhere", folder.0.join("dangling.iso")).unwrap();
         std::fs::create_dir(folder.0.join("folder")).unwrap();
         for text in ["absent.iso", "dangling.iso"] {
-            let problem = locate(&folder.0, &name(text)).unwrap_err();
+            let problem = locate(&folder.0, &name(text), true).unwrap_err();
             assert_eq!(problem.word, Word::MachineUnusable);
             assert!(problem.message.contains(&format!("'qwdctl download {text}'")), "{problem}");
         }
-        assert!(locate(&folder.0, &name("Big (1).iso")).unwrap_err().message.contains("download \"Big (1).iso\""));
-        assert!(locate(&folder.0, &name("folder")).unwrap_err().message.contains("not a regular file"));
+        assert!(
+            locate(&folder.0, &name("Big (1).iso"), true).unwrap_err().message.contains("download \"Big (1).iso\"")
+        );
+        let own = locate(&folder.0, &name("own.iso"), false).unwrap_err().message;
+        assert!(own.contains("'qwdctl import FILE own.iso'") && !own.contains("download"), "{own}");
+        assert!(locate(&folder.0, &name("folder"), true).unwrap_err().message.contains("not a regular file"));
     }
 }

@@ -7,13 +7,12 @@ use super::caller::Person;
 use super::core::Core;
 use super::ready::{nobody_holds, nobody_writes};
 use crate::bus::Machine;
-use crate::config::{MachineEntry, Reach, Settings, Word as _};
+use crate::config::{Catalogue, MachineEntry, Reach, Settings, Word as _};
 use crate::images::{Facts, Home, Kept, Place, Purpose, REPORT_MAX, locate, read_report};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Allowed};
 use crate::qemu::Hardware;
 use crate::unit;
-use std::sync::PoisonError;
 
 /// The machines that this person may use, all of them for root and before anybody is signed in, each with
 /// the reason if it cannot be started, or, by `unfit`, not now.
@@ -26,14 +25,18 @@ pub(super) fn machines(
     let usual = person.map_or_else(|| usual(settings), |p| p.allowed.usual(&settings.session));
     let root = person.is_some_and(|person| person.root);
     let person = person.filter(|person| !person.root);
+    let admin = root || person.is_some_and(|person| person.admin);
     let usable = |m: &&MachineEntry| person.is_none_or(|person| may_use(person, m).is_ok());
     let catalogue = core.catalogue();
     let offered = catalogue.machines.iter().filter(|m| m.description.is_some()).filter(usable);
-    let found = offered.map(|entry| (entry, Stock::of(settings, &entry.name)));
+    let found = offered.map(|entry| (entry, Stock::of(settings, entry)));
     // What is being installed is nobody's business until it is.
     let found = found.filter(|(_, stock)| root || !stock.unborn);
     let described = |(entry, stock)| {
-        let machine = describe(core, settings, entry, stock, usual);
+        let mut machine = describe(core, settings, entry, &stock, usual);
+        if let Some(refused) = stock.refusal(core).filter(|_| machine.problem.is_empty()) {
+            machine.problem = if admin { refused.message } else { UNUSABLE.to_owned() };
+        }
         let unfit = if machine.problem.is_empty() { unfit(entry) } else { None };
         Machine { unfit: unfit.unwrap_or_default(), ..machine }
     };
@@ -49,15 +52,24 @@ struct Stock {
 }
 
 impl Stock {
-    fn of(settings: &Settings, name: &MachineName) -> Self {
+    fn of(settings: &Settings, entry: &MachineEntry) -> Self {
+        let name = &entry.name;
         let folder = &settings.machines_dir;
-        let place = locate(folder, name);
+        let place = locate(folder, name, entry.url.is_some());
         let kept = Kept::read(&Home::of(folder, name, place.as_ref().ok().cloned()).work());
         let installs = kept.as_ref().is_some_and(|kept| kept.plan.purpose == Purpose::Install);
         let unborn = installs && !folder.join(name.as_str()).exists();
         Self { place: place.and_then(|place| usable(name, place)), kept, unborn }
     }
+
+    /// Why the image was refused when somebody looked into it last.
+    fn refusal(&self, core: &Core) -> Option<Problem> {
+        core.verdicts.refusal(&self.place.as_ref().ok()?.identity)
+    }
 }
+
+/// What somebody reads who can do nothing about it.
+const UNUSABLE: &str = "The image of this machine cannot be used. Ask an administrator to replace it.";
 
 fn may_use(person: &Person, entry: &MachineEntry) -> Result<(), Problem> {
     person.allowed.machine(&entry.name)?;
@@ -73,7 +85,7 @@ fn describe(
     core: &Core,
     settings: &Settings,
     entry: &MachineEntry,
-    stock: Stock,
+    stock: &Stock,
     usual: (u32, Bytes, Lifetime),
 ) -> Machine {
     let Stock { place, kept, unborn } = stock;
@@ -84,7 +96,7 @@ fn describe(
     let unchanged = nobody_holds(core, settings, &entry.name, place.as_ref().ok())
         .and_then(|()| nobody_writes(core, &entry.name, kept.as_ref()));
     let problem = unchanged.err().or(problem);
-    let kept = kept.filter(|_| unborn);
+    let kept = kept.as_ref().filter(|_| *unborn);
     let problem =
         problem.map(|p| kept.filter(|_| p.word == Word::MachineUnusable).map_or(p.message, |kept| kept.left()));
     Machine {
@@ -97,22 +109,26 @@ fn describe(
 
 /// Looks into the image of a machine, and says what it is like then.
 pub(super) fn examine(core: &Core, name: &MachineName) -> Result<Machine, Problem> {
-    let loaded = core.loaded();
+    let loaded = core.loaded()?;
     let settings = &loaded.settings;
     let catalogue = core.catalogue();
-    let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
-    let stock = Stock::of(settings, name);
-    let place = stock.place.clone();
-    let mut machine = describe(core, settings, entry, stock, usual(settings));
-    let facts = place.and_then(|place| facts(core, &place));
+    let entry = catalogue.get(name).ok_or_else(|| unknown(&catalogue, name))?;
+    let stock = Stock::of(settings, entry);
+    let mut machine = describe(core, settings, entry, &stock, usual(settings));
+    let known = |place: &Place| core.verdicts.get(&place.identity).filter(Result::is_ok);
+    // An image that was refused is looked into again: what looks into it may be another version.
+    let facts = stock.place.and_then(|place| known(&place).unwrap_or_else(|| look_into(core, &place)));
     if let Err(problem) = facts {
         machine.problem = problem.message;
     }
     Ok(machine)
 }
 
-/// There is no such machine.
-pub(super) fn unknown(name: &MachineName) -> Problem {
+/// Explain why the catalogue does not have a machine.
+pub(super) fn unknown(catalogue: &Catalogue, name: &MachineName) -> Problem {
+    if let Some(fault) = catalogue.unreadable() {
+        return Problem::new(Word::Unavailable, format!("The list of machines cannot be used at the moment. {fault}."));
+    }
     Problem::new(Word::NoSuchMachine, format!("There is no machine '{name}'; 'qwdctl machines' lists those there are."))
 }
 
@@ -142,8 +158,8 @@ pub(super) fn reach(settings: &Settings, entry: &MachineEntry) -> Result<Reach, 
 }
 
 /// The image, if sessions can use it.
-pub(super) fn usable_place(settings: &Settings, name: &MachineName) -> Result<Place, Problem> {
-    usable(name, locate(&settings.machines_dir, name)?)
+pub(super) fn usable_place(settings: &Settings, entry: &MachineEntry) -> Result<Place, Problem> {
+    usable(&entry.name, locate(&settings.machines_dir, &entry.name, entry.url.is_some())?)
 }
 
 /// A session's user is nobody in particular, so everybody must be able to read an image.
@@ -158,17 +174,14 @@ fn usable(name: &MachineName, place: Place) -> Result<Place, Problem> {
 
 /// What the image is, found out once for each content.
 pub(super) fn facts(core: &Core, place: &Place) -> Result<Facts, Problem> {
-    let known = core.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&place.identity).copied();
-    if let Some(facts) = known {
-        return Ok(facts);
-    }
-    let facts = look_into(core, place)?;
-    core.facts.lock().unwrap_or_else(PoisonError::into_inner).insert(place.identity, facts);
-    Ok(facts)
+    core.verdicts.get(&place.identity).unwrap_or_else(|| look_into(core, place))
 }
 
+/// Have the image examined, and keep what was found.
 fn look_into(core: &Core, place: &Place) -> Result<Facts, Problem> {
     let name = format!("qwd-examine-{}.service", crate::random::label());
-    let report = core.systemd.output_of(&name, &unit::examination(&place.path), REPORT_MAX)?;
-    read_report(&report)
+    let report = core.systemd.output_of(&name, &unit::examination(&place.path), REPORT_MAX);
+    let found = report.and_then(|report| read_report(&report));
+    core.verdicts.put(place.identity, &found);
+    found
 }

@@ -1,23 +1,28 @@
 //! What all parts of the launcher share.
 
 use super::caller::{Caller, Callers, Person};
+use super::disks::Written;
 use super::ended::Ended;
 use super::idle::Idle;
-use super::screens::Tickets;
-use super::table::{Entry, Table, find, may_see, no_such};
-use super::viewers::Viewers;
+use super::table::{Entry, Table, find, is_of, list_version, may_see, no_such, recorded_for};
+use super::tickets::Tickets;
+use super::verdicts::Verdicts;
+use super::viewers::{self, Viewers};
+use super::waits::Waits;
 use crate::bus::{Asker, Session};
 use crate::cgroup::Groups;
-use crate::config::{Catalogue, Loaded, Watched};
-use crate::images::{Facts, Identity};
-use crate::model::{Problem, SessionId, State};
-use crate::records::{Record, Store, is_running};
+use crate::config::{Catalogue, Loaded, Settings, Watched};
+use crate::journal::{self, LimitedLog};
+use crate::model::{Problem, SessionId, State, Word};
+use crate::records::{Store, is_running};
 use crate::systemd::Systemd;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zbus::blocking::Connection;
+
+/// Lines of one person, or of one link, in a minute.
+const LINES: u32 = 20;
 
 /// The launcher's state and its connections to the outside.
 pub(super) struct Core {
@@ -28,13 +33,36 @@ pub(super) struct Core {
     pub config: Watched,
     pub store: Store,
     pub idle: Idle,
-    pub callers: Callers,
+    pub callers: Arc<Callers>,
+    pub waits: Arc<Waits>,
     pub tickets: Mutex<Tickets>,
     pub viewers: Viewers,
-    pub facts: Mutex<HashMap<Identity, Facts>>,
+    pub lines: Lines,
+    pub verdicts: Verdicts,
+    pub written: Written,
     ended: Ended,
     table: Mutex<Table>,
     changed: Condvar,
+}
+
+/// The journal's lines that people can cause as often as they like, so many a minute of each.
+pub(super) struct Lines {
+    /// Sessions that were refused.
+    pub refusals: Arc<LimitedLog>,
+    /// Guests who came by a link.
+    pub joins: Arc<LimitedLog>,
+    /// Links made and taken back, ends moved, and sessions that moved to another browser.
+    pub changes: Arc<LimitedLog>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            refusals: LimitedLog::start(LINES, |line| log::warn!(MESSAGE_ID = journal::id::REFUSED; "{line}")),
+            joins: LimitedLog::start(LINES, |line| log::info!("{line}")),
+            changes: LimitedLog::start(LINES, |line| log::info!("{line}")),
+        }
+    }
 }
 
 impl Core {
@@ -50,21 +78,27 @@ impl Core {
             config: Watched::new(root),
             store: Store::new(root),
             idle: Idle::new(),
-            callers: Callers::new(connection)?,
+            callers: Arc::new(Callers::new(connection)),
+            waits: Arc::default(),
             tickets: Mutex::default(),
             viewers: Viewers::default(),
-            facts: Mutex::default(),
+            lines: Lines::default(),
+            verdicts: Verdicts::load(root),
+            written: Written::default(),
             ended: Ended::default(),
             table: Mutex::default(),
             changed: Condvar::new(),
         };
-        core.adopt();
+        core.adopt()?;
         Ok(core)
     }
 
-    fn adopt(&self) {
+    fn adopt(&self) -> Result<(), Problem> {
+        let records = self.store.all();
+        let records = records.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?;
         let mut table = self.table();
-        for (id, record) in self.store.all() {
+        for (id, record) in records {
+            self.spend_permit(&id);
             let state = match () {
                 () if self.store.asked(&id) != crate::policy::Asked::Nobody => State::Stopping,
                 () if is_running(&record) => State::Running,
@@ -72,6 +106,7 @@ impl Core {
             };
             table.insert(id, Entry::new(record, state));
         }
+        Ok(())
     }
 
     /// The table. Never held while anything outside is waited for, but for the admission's reading
@@ -83,21 +118,36 @@ impl Core {
     /// Tells everybody who waits that something has changed.
     pub(super) fn notify(&self) {
         self.changed.notify_all();
+        self.waits.wake_all();
     }
 
-    /// The settings in force.
-    pub(super) fn loaded(&self) -> Arc<Loaded> {
-        self.config.current().0
+    /// Show a session as stopping, here and on the pages that have it on the screen. Twice is fine.
+    pub(super) fn mark_stopping(&self, id: &SessionId) {
+        let before = self.table().get_mut(id).map(|entry| std::mem::replace(&mut entry.state, State::Stopping));
+        if before.is_some_and(|state| state != State::Stopping) {
+            viewers::signal_ending(self, id);
+        }
+        self.notify();
     }
 
-    /// For whom this caller may speak, of those they say they do, under the settings in force.
+    /// Return the settings in use. A launcher that started with a configuration it cannot use has none.
+    pub(super) fn loaded(&self) -> Result<Arc<Loaded>, Problem> {
+        self.config.current().0.ok_or_else(no_settings)
+    }
+
+    /// Return for whom this caller may speak, of those they say they do, under the settings in use. Without any, only
+    /// root can be told from others, and may still look at sessions and stop them.
     pub(super) fn person(&self, caller: &Caller, asker: &Asker) -> Result<Person, Problem> {
-        caller.person(asker, &self.loaded().settings)
+        match self.loaded() {
+            Ok(loaded) => caller.person(asker, &loaded.settings),
+            Err(_) if *caller == Caller::Root && asker.owner.is_empty() => caller.person(asker, &Settings::default()),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Who wants to look around; `None` before anybody is signed in on the page.
     pub(super) fn visitor(&self, caller: &Caller, asker: &Asker) -> Result<Option<Person>, Problem> {
-        let nobody = *caller == Caller::Portal && asker.name.is_empty();
+        let nobody = *caller == Caller::Portal && asker.owner.is_empty();
         if nobody { Ok(None) } else { self.person(caller, asker).map(Some) }
     }
 
@@ -124,49 +174,37 @@ impl Core {
         if let Ok(entry) = find(&mut self.table(), person, id) {
             return Ok(entry.session_for(person));
         }
-        let notice = self.store.notice(id).filter(|n| may_see(person, &n.session.owner));
+        let notice = self.store.notice(id).filter(|n| may_see(person, &n.session));
         notice.map(|n| n.session).ok_or_else(no_such)
     }
 
     /// This person's sessions, the oldest first.
     pub(super) fn list(&self, person: &Person, all: bool) -> Vec<Session> {
-        let mut sessions: Vec<Session> = self
-            .table()
-            .values()
-            .filter(|e| (all && person.admin) || e.record.session.owner == person.name.as_str())
-            .map(|entry| entry.session_for(person))
-            .collect();
+        let mut sessions = recorded_for(&self.table(), person, all);
+        if all || person.root {
+            sessions.extend(self.unrecorded_for(person));
+        }
         sessions.sort_by_key(|s| s.created_at);
         sessions
+    }
+
+    /// Return what [`list_version`] says of the sessions at this moment.
+    pub(super) fn list_version(&self, person: &Person, all: bool) -> String {
+        list_version(&self.table(), person, all)
     }
 
     /// This person's sessions that have ended within the last day, the latest first.
     pub(super) fn ended(&self, person: &Person, all: bool) -> Vec<Session> {
         let ended = self.ended.sessions(&self.store);
-        ended.iter().filter(|s| (all && person.admin) || s.owner == person.name.as_str()).cloned().collect()
+        ended.iter().filter(|s| (all && person.admin) || is_of(s, person)).cloned().collect()
     }
+}
 
-    /// Waits while the session is in this state, and says how it is then.
-    pub(super) fn wait(
-        &self,
-        person: &Person,
-        id: &SessionId,
-        state: State,
-        patience: Duration,
-    ) -> Result<Session, Problem> {
-        self.wait_for(patience, |table| match table.get(id) {
-            Some(entry) if entry.state == state => None,
-            _ => Some(()),
-        });
-        self.get(person, id)
-    }
-
-    /// Puts a change of a session on record, unless it has ended.
-    pub(super) fn save(&self, id: &SessionId, record: &Record) -> Result<(), Problem> {
-        match self.store.update(id, record) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(no_such()),
-            Err(e) => Err(Problem::failed(format!("The session's record cannot be written: {e}."))),
-        }
-    }
+/// For people of the portal and for the terminal alike.
+fn no_settings() -> Problem {
+    Problem::new(
+        Word::Unavailable,
+        "The configuration of this service cannot be used. The administrator finds the file and line with \
+         'qwdctl check'; sessions that run are not affected.",
+    )
 }

@@ -3,27 +3,28 @@
 //! ```text
 //!  request ─ check ─ look into the image ─┐
 //!                                         ├─ one lock: admit, take the place, write the record
-//!  unit: overlay, sockets, READY=1 ───────┘   (on failure: the sentence, and nothing left behind)
-//!  timer, monitor, first greeting of the screen: `running` (see `follow`, a thread of its own)
+//!  sockets; timer, unit: overlay, READY=1 ┘   (on failure: the sentence, and nothing left behind)
+//!  monitor, first greeting of the screen: `running` (see `follow`, a thread of its own)
 //! ```
 
-use super::bridge;
 use super::caller::Person;
 use super::core::Core;
 use super::follow;
 use super::plan::plan;
 use super::ready::{self, Ready};
-use super::runtime::{Card, Runtime};
+use super::runtime::Runtime;
+use super::start::start_unit;
 use super::table::{Entry, taken};
+use super::threads::run_beside;
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
 use crate::images::Kept;
 use crate::journal::{Story, id as message_id};
-use crate::model::{Bytes, Lifetime, MachineName, Problem, SessionId, State, UserName, Word};
-use crate::policy::{self, Allowed, Bound, Request, Situation, Wanted};
+use crate::model::{Bytes, Lifetime, MachineName, Owner, Problem, SessionId, State, Word};
+use crate::policy::{self, Allowed, Asked, Bound, Request, Situation, Taken, Wanted};
 use crate::records::Record;
 use crate::systemd::Job;
-use crate::{clearing, host, random, unit};
+use crate::{clearing, host, qemu, random, unit};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -32,12 +33,12 @@ use std::time::{Duration, Instant};
 
 /// How long the units at a session's end may take to say why a start failed.
 const VERDICT: Duration = Duration::from_secs(10);
-/// With less room than this for its disk, a session is not started.
-const ROOM: Bytes = Bytes(256 << 20);
 
 /// A request with every default filled in.
 pub(super) struct Order {
-    pub owner: UserName,
+    pub owner: Owner,
+    /// Its name as people read it.
+    pub owner_name: String,
     pub machine: MachineName,
     pub wanted: Wanted,
     lifetime: Lifetime,
@@ -62,18 +63,19 @@ pub(super) fn create(
     writes: Writes,
 ) -> Result<Session, Problem> {
     let started = Instant::now();
-    let loaded = core.loaded();
+    let loaded = core.loaded()?;
     let settings = &loaded.settings;
     let result = attempt(core, settings, person, request, writes);
     match &result {
         Ok(session) => {
-            story(session).tell(
+            let owner = session.owner_shown();
+            story(session, &owner).tell(
                 log::Level::Info,
                 message_id::CREATED,
                 format_args!(
                     "Session {} of {} with {} ({} CPU, {} of memory, {}, network: {})",
                     session.id,
-                    session.owner,
+                    owner,
                     session.machine,
                     session.cpus,
                     Bytes(session.memory_bytes),
@@ -82,9 +84,9 @@ pub(super) fn create(
                 ),
             );
             let (core, id) = (Arc::clone(core), session.id.parse()?);
-            std::thread::spawn(move || follow::follow(&core, &id, started));
+            run_beside(move || follow::follow(&core, &id, started));
         }
-        Err(problem) => refused(person, request, problem),
+        Err(problem) => refused(core, person, request, problem),
     }
     result
 }
@@ -106,7 +108,7 @@ fn attempt(
         Writes::ToWhatIsKept => ready::prepared(core, settings, &machine)?,
     };
     let order = order(settings, person, request, &ready)?;
-    room(settings)?;
+    room(core, settings, ready.kept.as_ref(), person.admin)?;
     let runtime = Runtime::decide(core, settings, &ready)?;
     let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &ready, &runtime)?;
     // Now that it is on record: who changes an image looks at the records after they have taken hold of it.
@@ -121,15 +123,18 @@ fn attempt(
     launch(core, settings, record, &order, &ready, &runtime)
 }
 
-pub(super) fn story(session: &Session) -> Story<'_> {
-    Story { session: &session.id, owner: &session.owner, machine: &session.machine }
+pub(super) fn story<'a>(session: &'a Session, owner: &'a str) -> Story<'a> {
+    Story { session: &session.id, owner, machine: &session.machine }
 }
 
-fn refused(person: &Person, request: &NewSession, problem: &Problem) {
+fn refused(core: &Core, person: &Person, request: &NewSession, problem: &Problem) {
     // The machine's name is a stranger's text until it has been checked.
     let machine = request.machine.parse::<MachineName>().map_or("?".to_owned(), |m| m.to_string());
-    log::warn!(MESSAGE_ID = message_id::REFUSED, QWD_OWNER = person.name.as_str(), QWD_MACHINE = machine.as_str(),
-        QWD_REASON = problem.word.as_str(); "Refused {} a session with {machine}: {problem}", person.name);
+    let line = format!("Refused {person} a session with {machine}: {problem}");
+    if core.lines.refusals.admit(&person.owner.to_string(), problem.word.as_str(), &line) {
+        log::warn!(MESSAGE_ID = message_id::REFUSED, QWD_OWNER = person.to_string().as_str(),
+            QWD_MACHINE = machine.as_str(), QWD_REASON = problem.word.as_str(); "{line}");
+    }
 }
 
 fn order(settings: &Settings, person: &Person, request: &NewSession, ready: &Ready) -> Result<Order, Problem> {
@@ -145,7 +150,8 @@ fn order(settings: &Settings, person: &Person, request: &NewSession, ready: &Rea
         lifetime_max.most = lifetime_max.most.max(lifetime);
     }
     Ok(Order {
-        owner: person.name.clone(),
+        owner: person.owner.clone(),
+        owner_name: person.name.clone(),
         machine: ready.entry.name.clone(),
         wanted: wanted.possible(settings.session.memory_min)?,
         lifetime,
@@ -167,11 +173,13 @@ fn admit(
     let record = Record {
         session: Session {
             id: id.to_string(),
-            owner: order.owner.to_string(),
+            owner: order.owner_name.clone(),
+            owner_id: order.owner.to_string(),
             machine: order.machine.to_string(),
             description: ready.entry.description.clone().unwrap_or_default(),
             state: State::Starting.to_string(),
             message: String::new(),
+            paused: String::new(),
             cpus: order.wanted.cpus,
             memory_bytes: order.wanted.memory.0,
             created_at: host::now(),
@@ -185,17 +193,22 @@ fn admit(
         shares: Vec::new(),
         disk_folder: settings.disks_dir.as_ref().filter(|_| ready.kept.is_none()).map(|d| d.join(id.as_str())),
         keeps: ready.kept.as_ref().map(|kept| kept.folder().to_owned()),
+        disk_max: settings.disks.session_max.filter(|_| ready.kept.is_none()).map_or(0, |most| most.0),
     };
     let figures = host::figures();
+    // What is in use counts, whoever knows of it.
+    let unrecorded = core.unrecorded()?;
     let mut table = core.table();
     if let Some(allowed) = limits {
-        let sessions = taken(&table);
+        let mut sessions = taken(&table);
+        sessions.extend(unrecorded.iter().map(|session| Taken { owner: session.owner(), cpus: 0, memory: Bytes(0) }));
         Situation::new(settings, allowed, figures, &sessions, Some(&order.owner)).admit(&order.wanted)?;
     }
     let mut entry = Entry::new(record.clone(), State::Starting);
     entry.launching = true;
     table.insert(id.clone(), entry);
     drop(table);
+    core.notify();
     let written = core.store.create(&id, &record);
     written.map_err(|e| {
         core.table().remove(&id);
@@ -204,27 +217,25 @@ fn admit(
     Ok(record)
 }
 
-fn storage_problem(what: &str, error: &std::io::Error) -> Problem {
+/// Return the problem that something cannot be written, which for want of room is one of its own.
+pub(super) fn storage_problem(what: &str, error: &std::io::Error) -> Problem {
     let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
     let word = if full { Word::NoSpace } else { Word::Failed };
     Problem::new(word, format!("{what}: {error}."))
 }
 
-/// A disk that cannot grow at all would stop its guest within seconds: better said before.
-pub(super) fn room(settings: &Settings) -> Result<(), Problem> {
-    let folder = settings.disks_dir.as_deref().unwrap_or(Path::new("/var/tmp"));
-    let free = host::free_space(folder)
+/// A disk that cannot grow would stop its guest, and take the room that the server needs: better said before.
+pub(super) fn room(core: &Core, settings: &Settings, kept: Option<&Kept>, admin: bool) -> Result<(), Problem> {
+    let disk = kept.map(Kept::folder).or(settings.disks_dir.as_deref());
+    let folder = disk.unwrap_or(Path::new("/var/tmp"));
+    let system = host::file_system(folder)
         .map_err(|e| storage_problem(&format!("{} cannot be used for sessions' disks", folder.display()), &e))?;
-    if free < ROOM {
-        let text = format!(
-            "There is no room on the server for the session's disk: {} has {} MiB left, and it takes {} MiB.",
-            folder.display(),
-            free.0 >> 20,
-            ROOM.0 >> 20
-        );
-        return Err(Problem::new(Word::NoSpace, text));
-    }
-    Ok(())
+    let Some(shortage) = policy::find_shortage(&settings.disks, system, core.written.beside(folder)) else {
+        return Ok(());
+    };
+    let mut text = "There is no room on the server for the disk of another session at the moment.".to_owned();
+    text += &if admin { format!(" {}", shortage.explain(folder)) } else { " Try again later.".to_owned() };
+    Err(Problem::new(Word::NoSpace, text))
 }
 
 fn launch(
@@ -239,12 +250,10 @@ fn launch(
     let result = make_disk(record.disk_folder.as_deref()).and_then(|made| {
         let outside = made.or(ready.kept.as_ref().map(Kept::disk));
         let plan = plan(settings, &id, order, ready, runtime, outside)?;
-        let mut fds = Vec::new();
-        if let Card::Bridge { name, isolated } = &runtime.card {
-            fds.push(("StandardInputFileDescriptor", bridge::card(core, &id, name, *isolated)?));
-        }
-        core.systemd.start_transient(&unit::session_unit(&id), &unit::session(&plan), fds)
+        let span = (record.session.expires_at, host::now());
+        start_unit(core, &id, &plan, &runtime.card, span)
     });
+    core.spend_permit(&id);
     match result {
         Ok(Job::Done) => {
             if let Some(entry) = core.table().get_mut(&id) {
@@ -254,8 +263,26 @@ fn launch(
         }
         Ok(Job::Not(result)) => Err(failed_start(core, &id, &record, &result)),
         Err(problem) => {
-            discard(core, &id, &record);
+            give_up(core, &id, &record);
             Err(problem)
+        }
+    }
+}
+
+/// End what may run of a session whose start failed, then forget it. One that cannot be ended now stays on record, and
+/// the sweep ends it.
+pub(super) fn give_up(core: &Core, id: &SessionId, record: &Record) {
+    if let Err(e) = core.store.ask(id, &Asked::FailedStart) {
+        log::error!(QWD_SESSION = id.as_str(); "That session {id} could not be started cannot be written down: {e}.");
+    }
+    match core.systemd.end(&unit::session_unit(id)) {
+        Ok(()) => discard(core, id, record),
+        Err(problem) => {
+            log::error!(QWD_SESSION = id.as_str(); "The sweep ends session {id}, which could not be started: {problem}");
+            if let Some(entry) = core.table().get_mut(id) {
+                entry.launching = false;
+            }
+            core.mark_stopping(id);
         }
     }
 }
@@ -267,7 +294,7 @@ fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
     let cannot =
         |e: std::io::Error| storage_problem(&format!("The session's disk cannot be made in {}", folder.display()), &e);
     DirBuilder::new().mode(0o700).create(folder).map_err(cannot)?;
-    let disk = folder.join("disk.qcow2");
+    let disk = folder.join(qemu::DISK_NAME);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&disk);
     let opened = file.and_then(|f| f.set_permissions(fs::Permissions::from_mode(0o666)));
     opened.map_err(|e| {
@@ -287,13 +314,16 @@ fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> P
         let gone = !table.contains_key(id) || !core.store.exists(id);
         gone.then_some(())
     });
-    let notice = core.store.notice(id);
     if cleared.is_none() {
-        discard(core, id, record);
+        give_up(core, id, record);
     }
+    let notice = core.store.notice(id);
     // Told to the one who asked just now; nobody needs to read it again.
     let _ = core.store.remove_notice(id);
     match notice {
+        Some(n) if n.word.is_none() => {
+            Problem::new(Word::WrongState, format!("The session ended while it was starting. {}", n.session.message))
+        }
         Some(n) => Problem::new(n.word().unwrap_or(Word::Failed), n.session.message),
         None => Problem::failed(format!(
             "systemd could not start the session ({result}); 'journalctl QWD_SESSION={id}' says more."
@@ -301,7 +331,7 @@ fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> P
     }
 }
 
-/// Takes back all that was made for a session whose unit never was.
+/// Takes back all that was made for a session of which nothing runs.
 fn discard(core: &Core, id: &SessionId, record: &Record) {
     core.table().remove(id);
     if let Some(folder) = &record.disk_folder {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// What everybody may know; what is wrong with the service is told to administrators only.
 pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
-    let (loaded, config_problem) = core.config.current();
+    let loaded = core.loaded()?;
+    let config_problem = core.config.current().1;
     let settings = &loaded.settings;
     let figures = host::figures();
     let (accel, why_not_kvm) = kvm::choose(core, settings, qemu::host())?;

@@ -20,7 +20,11 @@ pub(super) struct Idle {
 }
 
 /// Something is going on as long as this lives.
-pub(super) struct Busy<'a>(&'a Idle);
+pub(super) struct Busy<'a> {
+    idle: &'a Idle,
+    /// The launcher is in use: the time until it leaves begins anew.
+    is_use: bool,
+}
 
 impl Idle {
     pub(super) fn new() -> Self {
@@ -33,7 +37,13 @@ impl Idle {
 
     pub(super) fn begin(&self) -> Busy<'_> {
         self.lock().busy += 1;
-        Busy(self)
+        Busy { idle: self, is_use: true }
+    }
+
+    /// The same for what comes by itself, again and again: the launcher leaves all the same once nobody uses it.
+    pub(super) fn begin_in_passing(&self) -> Busy<'_> {
+        self.lock().busy += 1;
+        Busy { idle: self, is_use: false }
     }
 
     /// Comes back once nothing has been going on for long enough.
@@ -63,10 +73,33 @@ impl Idle {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.idle.lock();
         state.busy -= 1;
-        state.last = Instant::now();
+        if self.is_use {
+            state.last = Instant::now();
+        }
         // Only the drain before the end waits for this; idleness is a matter of time.
-        self.0.changed.notify_all();
+        self.idle.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_by_itself_does_not_keep_the_launcher() {
+        let idle = Idle::new();
+        let seen = || {
+            let state = idle.lock();
+            (state.busy, state.last)
+        };
+        let (_, begun) = seen();
+        let sweep = idle.begin_in_passing();
+        assert_eq!(seen(), (1, begun));
+        drop(sweep);
+        assert_eq!(seen(), (0, begun));
+        drop(idle.begin());
+        assert!(seen().1 > begun);
     }
 }

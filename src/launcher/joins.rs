@@ -2,44 +2,52 @@
 //!
 //! A link for one browser is used up by the first who comes. They get another secret in its place, so
 //! that their page can come back; the link's own is remembered, to tell whoever comes next what has
-//! happened. All of it is decided and written down under the table's lock: of two who come at once,
-//! one gets in.
+//! happened. All of it is decided and written down in the session's turn: of two who come at
+//! once, one gets in. A guest of whom nothing is written down waits for no turn.
 
 use super::core::Core;
-use super::screens::{self, Pass};
+use super::screens;
 use super::shares::still_good;
 use super::table::{Entry, Table};
+use super::tickets::{Holder, Pass, client_network};
+use super::turns::Kind;
 use crate::bus::{Joined, Session};
 use crate::model::{Problem, Secret, SessionId, State, Word};
-use crate::records::ShareRecord;
+use crate::records::{Record, ShareRecord};
 use crate::{host, random};
 
-/// A ticket for the holder of a link; `name` is empty for somebody who is not signed in.
-pub(super) fn join(core: &Core, name: &str, secret: &Secret) -> Result<Joined, Problem> {
+/// A ticket for the holder of a link, who comes from this address; empty: it is not known.
+pub(super) fn join(core: &Core, holder: &Holder, secret: &Secret, address: &str) -> Result<Joined, Problem> {
     let now = host::now();
-    let mut table = core.table();
-    let (id, entry, at) = find(&mut table, secret, now)?;
-    let mut record = entry.record.clone();
-    let share = &mut record.shares[at];
-    let next = take(share, name, now);
-    let pass = Pass {
-        session: id.clone(),
-        role: share.role,
-        share: share.id.clone(),
-        name: name.to_owned(),
-        until: share.expires_at,
+    let issue = |id: &SessionId, share: &ShareRecord| {
+        let (session, role, label, holder) = (id.clone(), share.role, share.id.clone(), holder.clone());
+        let client = client_network(address);
+        let pass = Pass { session, role, share: label.clone(), holder, client, until: share.expires_at };
+        (screens::issue(core, pass), role, label)
     };
-    let (role, label) = (share.role, share.id.clone());
-    // The ticket first: where there is none, the link is not used up.
-    let ticket = screens::issue(core, pass)?;
-    if record != entry.record {
-        core.save(&id, &record)?;
-        entry.record = record;
+    let (id, session, issued) = {
+        let mut table = core.table();
+        let (id, entry, at) = find(&mut table, secret, now)?;
+        let share = &entry.record.shares[at];
+        // With the table's lock held: if the link is taken back from now on, this ticket is revoked with it.
+        let issued = (!is_news(share)).then(|| issue(&id, share));
+        (id, entry.session(), issued)
+    };
+    let (next, (ticket, role, label)) = match issued {
+        Some(issued) => (None, issued),
+        None => core.change_record_as(Kind::Guest, &id, |record| {
+            let at = position(record, &random::digest(secret), now)?.ok_or_else(bad_link)?;
+            let share = &mut record.shares[at];
+            let next = take(share, holder, now);
+            Ok((next, issue(&id, share)))
+        })?,
+    };
+    let who = if holder.name.is_empty() { "A guest".to_owned() } else { holder.to_string() };
+    let from = if address.is_empty() { String::new() } else { format!(" from {address}") };
+    let line = format!("{who} joined session {id} by link {label} ({role}){from}");
+    if core.lines.joins.admit(&format!("{id} {label}"), "join", &line) {
+        log::info!(QWD_SESSION = id.as_str(); "{line}");
     }
-    let session = entry.session();
-    drop(table);
-    let who = if name.is_empty() { "A guest" } else { name };
-    log::info!(QWD_SESSION = id.as_str(); "{who} came to session {id} by link {label}, for {role}");
     let secret = next.as_ref().unwrap_or(secret).expose().to_owned();
     Ok(Joined { session, role: role.to_string(), ticket: ticket.expose().to_owned(), secret })
 }
@@ -53,22 +61,35 @@ pub(super) fn look(core: &Core, secret: &Secret) -> Result<Session, Problem> {
 /// Whose link this is, and which of theirs.
 fn find<'t>(table: &'t mut Table, secret: &Secret, now: u64) -> Result<(SessionId, &'t mut Entry, usize), Problem> {
     let digest = random::digest(secret);
-    let held = |s: &ShareRecord| s.secret_sha256 == digest || s.spent_sha256.as_ref() == Some(&digest);
     for (id, entry) in table.iter_mut().filter(|(_, e)| e.state != State::Stopping) {
-        let Some(at) = entry.record.shares.iter().position(|s| held(s) && still_good(s, now)) else { continue };
-        if entry.record.shares[at].secret_sha256 != digest {
-            return Err(used_up());
+        if let Some(at) = position(&entry.record, &digest, now)? {
+            return Ok((id.clone(), entry, at));
         }
-        return Ok((id.clone(), entry, at));
     }
     Err(bad_link())
 }
 
+/// Return which of the session's links has a secret with this digest, if any; an error if it has been used up.
+fn position(record: &Record, digest: &str, now: u64) -> Result<Option<usize>, Problem> {
+    let held = |s: &ShareRecord| s.secret_sha256 == digest || s.spent_sha256.as_deref() == Some(digest);
+    let Some(at) = record.shares.iter().position(held) else { return Ok(None) };
+    if !still_good(&record.shares[at], now) {
+        return Err(expired());
+    }
+    if record.shares[at].secret_sha256 == digest { Ok(Some(at)) } else { Err(used_up()) }
+}
+
+/// Return true if the next who comes by the link is to be written down.
+fn is_news(share: &ShareRecord) -> bool {
+    share.used_at == 0 || share.once && share.spent_sha256.is_none()
+}
+
 /// Marks the link as used; the secret that takes its place, where it is for one browser.
-fn take(share: &mut ShareRecord, name: &str, now: u64) -> Option<Secret> {
+fn take(share: &mut ShareRecord, holder: &Holder, now: u64) -> Option<Secret> {
     if share.used_at == 0 {
         share.used_at = now;
-        share.used_by = name.to_owned();
+        share.used_by.clone_from(&holder.name);
+        share.used_by_id.clone_from(&holder.id);
     }
     if !share.once || share.spent_sha256.is_some() {
         return None;
@@ -79,7 +100,12 @@ fn take(share: &mut ShareRecord, name: &str, now: u64) -> Option<Secret> {
 }
 
 fn bad_link() -> Problem {
-    Problem::new(Word::BadTicket, "This link is not valid any more: the session has ended, or the link was taken back.")
+    let text = "This link is not valid any more: it was taken back, or the session has ended.";
+    Problem::new(Word::BadTicket, text)
+}
+
+fn expired() -> Problem {
+    Problem::new(Word::BadTicket, "This link has expired. Ask the session's owner for a new one.")
 }
 
 fn used_up() -> Problem {
@@ -104,6 +130,7 @@ mod tests {
             spent_sha256: None,
             used_at: 0,
             used_by: String::new(),
+            used_by_id: String::new(),
         }
     }
 
@@ -113,10 +140,14 @@ mod tests {
         Table::from([("abcdefghij".parse().unwrap(), Entry::new(record, State::Running))])
     }
 
+    fn bob() -> Holder {
+        Holder { name: "bob".into(), id: "pam:bob".into() }
+    }
+
     /// Comes by this secret at second `now`; the next one, or why not.
     fn come(table: &mut Table, secret: &Secret, now: u64) -> Result<Option<Secret>, String> {
         let (_, entry, at) = find(table, secret, now).map_err(|p| p.message)?;
-        Ok(take(&mut entry.record.shares[at], "bob", now))
+        Ok(take(&mut entry.record.shares[at], &bob(), now))
     }
 
     #[test]
@@ -136,9 +167,11 @@ mod tests {
     fn any_other_link_stays_as_it_is() {
         let link = random::secret();
         let mut table = table(share(false, &link));
+        assert!(is_news(&table.values().next().unwrap().record.shares[0]));
         assert!(come(&mut table, &link, 7).unwrap().is_none());
         assert!(come(&mut table, &link, 8).unwrap().is_none());
         assert_eq!(table.values().next().unwrap().record.shares[0].used_at, 7);
+        assert!(!is_news(&table.values().next().unwrap().record.shares[0]));
         assert!(come(&mut table, &random::secret(), 8).unwrap_err().contains("not valid"));
     }
 
@@ -148,7 +181,7 @@ mod tests {
         let mut table = table(ShareRecord { expires_at: 100, ..share(true, &link) });
         let next = come(&mut table, &link, 7).unwrap().unwrap();
         for secret in [&link, &next] {
-            assert!(come(&mut table, secret, 100).unwrap_err().contains("not valid"));
+            assert!(come(&mut table, secret, 100).unwrap_err().contains("has expired"));
         }
         table.values_mut().for_each(|e| e.state = State::Stopping);
         assert!(come(&mut table, &next, 8).is_err());

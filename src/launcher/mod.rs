@@ -1,7 +1,7 @@
 //! The launcher: decides whether a session may start, and has systemd start and stop it.
 //!
 //! It runs as root without a network and with one capability, is started by the bus when somebody
-//! calls, and leaves when it has been idle for a while. Nothing depends on its staying: what it
+//! calls, and leaves when no session runs and nobody has called for a while. Nothing depends on its staying: what it
 //! knows is written in the records and in systemd, and read again when it starts.
 //!
 //! ```text
@@ -12,10 +12,16 @@
 
 mod bridge;
 mod caller;
+mod calls;
 mod catalogue;
+mod changes;
+mod claim;
 mod control;
+#[cfg(test)]
+mod control_tests;
 mod core;
 mod create;
+mod disks;
 mod ended;
 mod figures;
 mod follow;
@@ -26,13 +32,27 @@ mod offers;
 mod pictures;
 mod plan;
 mod ready;
+mod reap;
+#[cfg(test)]
+mod reap_tests;
 mod runtime;
 mod screens;
 mod service;
 mod shares;
+mod single;
+mod start;
+mod stops;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod testing;
+mod threads;
+mod tickets;
+mod turns;
+mod unrecorded;
+mod verdicts;
 mod viewers;
+mod waits;
 mod watch;
 
 use crate::model::Problem;
@@ -40,7 +60,13 @@ use crate::{bus, journal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+use zbus::blocking::Connection;
 use zbus::blocking::connection::Builder;
+use zbus::fdo::RequestNameFlags;
+
+/// How long one call to systemd, or to the bus, may take.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Serves the bus until it has been idle for some minutes.
 pub fn main() -> ExitCode {
@@ -54,12 +80,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Connect to a bus. Who does not answer, systemd while it reads its units again for example, is waited for for a while.
+fn connect(builder: Builder<'_>) -> zbus::Result<Connection> {
+    builder.method_timeout(ANSWER).build()
+}
+
 fn serve() -> Result<(), Problem> {
-    let connection = Builder::system().and_then(Builder::build)?;
+    let _alone = single::acquire(Path::new("/"))?;
+    let connection = Builder::system().and_then(connect)?;
     let core = Arc::new(core::Core::new(Path::new("/"), &connection)?);
     watch::start(Arc::clone(&core))?;
+    disks::start(Arc::clone(&core))?;
+    stops::start(Arc::clone(&core));
     connection.object_server().at(bus::PATH, service::Launcher(Arc::clone(&core)))?;
-    connection.request_name(bus::NAME)?;
+    // Never taken from, nor given to, another launcher.
+    connection.request_name_with_flags(bus::NAME, RequestNameFlags::DoNotQueue.into())?;
+    follow::take_over(&core);
     core.idle.wait_until_idle();
     // systemd starts a new one for whoever calls from now on; what has arrived is still answered.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

@@ -7,21 +7,22 @@ use super::{catalogue, create};
 use crate::bus::{self, Machine};
 use crate::config::{MachineEntry, Settings};
 use crate::host;
+use crate::model::Problem;
 use crate::policy::{self, Allowed, Offer, Situation};
 
 /// The machines that this person may use, and which of them fit now.
-pub(super) fn machines(core: &Core, person: Option<&Person>) -> Vec<Machine> {
-    front(core, person).1
+pub(super) fn machines(core: &Core, person: Option<&Person>) -> Result<Vec<Machine>, Problem> {
+    front(core, person).map(|(_, machines)| machines)
 }
 
 /// What would be accepted from this person now; before anybody is signed in, from somebody of whom
 /// nothing is known.
-pub(super) fn offer(core: &Core, person: Option<&Person>) -> bus::Offer {
+pub(super) fn offer(core: &Core, person: Option<&Person>) -> Result<bus::Offer, Problem> {
     decide(core, person, |_, offer, _| told(offer))
 }
 
 /// Both, from the same figures.
-pub(super) fn front(core: &Core, person: Option<&Person>) -> (bus::Offer, Vec<Machine>) {
+pub(super) fn front(core: &Core, person: Option<&Person>) -> Result<(bus::Offer, Vec<Machine>), Problem> {
     decide(core, person, |settings, offer, situation| {
         // Where nothing can be started, one reason is enough.
         let unfit = |entry: &MachineEntry| match &offer.reason {
@@ -33,15 +34,20 @@ pub(super) fn front(core: &Core, person: Option<&Person>) -> (bus::Offer, Vec<Ma
     })
 }
 
-fn decide<T>(core: &Core, person: Option<&Person>, then: impl FnOnce(&Settings, Offer, &Situation<'_>) -> T) -> T {
-    let loaded = core.loaded();
+fn decide<T>(
+    core: &Core,
+    person: Option<&Person>,
+    then: impl FnOnce(&Settings, Offer, &Situation<'_>) -> T,
+) -> Result<T, Problem> {
+    let loaded = core.loaded()?;
     let settings = &loaded.settings;
     let allowed = person.map_or_else(|| Allowed::anybody(settings), |person| person.allowed.clone());
     let sessions = taken(&core.table());
-    let situation = Situation::new(settings, &allowed, host::figures(), &sessions, person.map(|p| &p.name));
+    let situation = Situation::new(settings, &allowed, host::figures(), &sessions, person.map(|p| &p.owner));
     let offer = situation.offer();
-    let no_room = || create::room(settings).err().map(|problem| problem.message);
-    then(settings, Offer { reason: offer.reason.or_else(no_room), ..offer }, &situation)
+    let no_room =
+        || create::room(core, settings, None, person.is_some_and(|p| p.admin)).err().map(|problem| problem.message);
+    Ok(then(settings, Offer { reason: offer.reason.or_else(no_room), ..offer }, &situation))
 }
 
 fn told(offer: Offer) -> bus::Offer {

@@ -1,11 +1,12 @@
-//! Pictures of screens, for administrators where the configuration wants them, and for root of its own.
+//! Pictures of screens, for their owners, and for administrators where the configuration wants them.
 //!
 //! QEMU writes into memory that we hand it, so that no file is written. What it gives is a stranger's:
 //! it is sealed, so that nothing changes it afterwards, bounded, and looked into by others.
 
 use super::caller::Person;
 use super::core::Core;
-use super::table::find;
+use super::table::{find, is_of};
+use super::turns::Kind;
 use crate::model::{Problem, SessionId, State, Word};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, memfd_create, open};
 use rustix::io::Errno;
@@ -19,16 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The screen as PPM, in sealed memory.
 pub(super) fn picture(core: &Core, person: &Person, id: &SessionId) -> Result<OwnedFd, Problem> {
-    if !person.admin {
-        return Err(Problem::new(Word::NotAllowed, "Only an administrator may see pictures of the screens."));
-    }
     let (state, own) = {
         let mut table = core.table();
         let entry = find(&mut table, person, id)?;
-        (entry.state, person.root && entry.record.session.owner == person.name.as_str())
+        (entry.state, is_of(&entry.record.session, person))
     };
     // The setting is for the sake of other people.
-    if !own && !core.loaded().settings.monitor.pictures {
+    if !own && !core.loaded()?.settings.monitor.pictures {
         let sentence =
             "Pictures of the screens are switched off: 'pictures' in [monitor] of /etc/qemu-web-desktop/config.toml.";
         return Err(Problem::new(Word::NotAllowed, sentence));
@@ -38,7 +36,7 @@ pub(super) fn picture(core: &Core, person: &Person, id: &SessionId) -> Result<Ow
     }
     let picture = memory().map_err(failed)?;
     let for_qemu = written_only(&picture).map_err(failed)?;
-    core.talk(id, PATIENCE, |monitor| monitor.picture(for_qemu))?;
+    core.talk_as(Kind::Person, id, PATIENCE, |monitor| monitor.picture(for_qemu))?;
     sealed(picture)
 }
 

@@ -30,13 +30,15 @@ pub(super) fn plan(
         overlay: qemu::DISK_PATH.into(),
         network: runtime.card.kind(),
     });
+    // A disk that is kept is as large as its image, and has no bound.
+    let disk_max = settings.disks.session_max.filter(|_| ready.kept.is_none());
+    let file_max = disk_max.map(|most| qemu::file_limit(most, &argv));
     let (closed, resolv_conf) = match &runtime.card {
         Card::User { closed, resolv_conf } => (Some(closed.clone()), resolv_conf.clone()),
         Card::None | Card::Bridge { .. } => (None, None),
     };
     Ok(SessionPlan {
         id: id.clone(),
-        owner: order.owner.clone(),
         machine: order.machine.clone(),
         argv,
         cpus: order.wanted.cpus,
@@ -49,8 +51,8 @@ pub(super) fn plan(
         nvram: ready.nvram.clone(),
         disk: ready.disk.clone(),
         disk_size: ready.disk_size,
+        file_max,
         outside,
-        runtime_max: order.lifetime_max.most,
         stop_grace: settings.session.stop_grace,
         closed,
         resolv_conf,

@@ -51,7 +51,7 @@ pub(super) fn resolve(
     person: Option<&Person>,
 ) -> Result<Ready, Problem> {
     let catalogue = core.catalogue();
-    let entry = catalogue.get(name).filter(|m| m.description.is_some()).ok_or_else(|| unknown(name))?;
+    let entry = catalogue.get(name).filter(|m| m.description.is_some()).ok_or_else(|| unknown(&catalogue, name))?;
     if let Some(person) = person {
         person.allowed.machine(name)?;
         // Of whom root speaks for, the groups are not always known.
@@ -62,7 +62,7 @@ pub(super) fn resolve(
     let hardware = hardware(settings, entry)?;
     let reach = reach(settings, entry)?;
     nobody_changes(core, settings, name, None)?;
-    let place = usable_place(settings, name)?;
+    let place = usable_place(settings, entry)?;
     nobody_changes(core, settings, name, Some(&place))?;
     let facts = facts(core, &place)?;
     let path = place.path.clone();
@@ -93,7 +93,7 @@ fn written(hardware: &Hardware, kept: &Kept) -> Result<qemu::Nvram, Problem> {
 /// The machine whose disk root's qwdctl has prepared for a session to write to. It holds the image meanwhile.
 pub(super) fn prepared(core: &Core, settings: &Settings, name: &MachineName) -> Result<Ready, Problem> {
     let catalogue = core.catalogue();
-    let entry = catalogue.get(name).ok_or_else(|| unknown(name))?;
+    let entry = catalogue.get(name).ok_or_else(|| unknown(&catalogue, name))?;
     let kept = Kept::find(&settings.machines_dir, name).filter(|kept| kept.plan.session.is_none());
     let unprepared = || Problem::new(Word::WrongState, format!("No disk of '{name}' has been prepared for that."));
     let kept = kept.ok_or_else(unprepared)?;

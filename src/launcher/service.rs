@@ -1,11 +1,17 @@
 //! The launcher's interface on the bus: who may call what, and the words made into types.
 //!
-//! Each call runs on a thread of its own, so that one that waits holds nobody up.
+//! Each call runs on a thread of its own, so that one that takes long holds nobody up, and each user of the bus has
+//! so many at once. A call that waits for a session takes none.
 
 use super::caller::Caller;
 use super::core::Core;
 use super::create::Writes;
-use super::{catalogue, control, create, figures, joins, offers, pictures, screens, shares, sweep, viewers};
+use super::idle::{Busy, Idle};
+use super::table::{Table, list_version};
+use super::tickets::Holder;
+use super::{
+    catalogue, claim, control, create, disks, figures, joins, offers, pictures, screens, shares, sweep, viewers,
+};
 use crate::bus::{
     Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
 };
@@ -13,6 +19,7 @@ use crate::model::{Problem, Role, Secret, State};
 use std::sync::Arc;
 use std::time::Duration;
 use zbus::message::Header;
+use zbus::names::UniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::OwnedFd;
 
@@ -29,12 +36,20 @@ impl Launcher {
         T: Send + 'static,
         F: FnOnce(&Arc<Core>, &Caller) -> Result<T, Problem> + Send + 'static,
     {
+        self.run_during(Idle::begin, header, work).await
+    }
+
+    /// The same, with what it is to the time until the launcher leaves.
+    async fn run_during<T, F>(&self, begin: fn(&Idle) -> Busy<'_>, header: &Header<'_>, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Core>, &Caller) -> Result<T, Problem> + Send + 'static,
+    {
         let core = Arc::clone(&self.0);
-        let sender = header.sender().map(zbus::names::UniqueName::to_owned);
+        let admitted = core.callers.admit(header.sender().map(UniqueName::to_owned)).await?;
         blocking::unblock(move || {
-            let _busy = core.idle.begin();
-            let caller = core.callers.identify(sender)?;
-            work(&core, &caller)
+            let _busy = begin(&core.idle);
+            work(&core, &admitted.caller()?)
         })
         .await
     }
@@ -85,7 +100,11 @@ impl Launcher {
     }
 
     async fn get(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| core.get(&core.person(caller, &asker)?, &id.parse()?)).await
+        self.run(&header, move |core, caller| {
+            let (person, id) = (core.person(caller, &asker)?, id.parse()?);
+            core.get(&person, &id).or_else(|problem| core.find_unrecorded(&person, &id).ok_or(problem))
+        })
+        .await
     }
 
     async fn wait(
@@ -96,11 +115,50 @@ impl Launcher {
         seconds: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
-        self.run(&header, move |core, caller| {
+        let core = Arc::clone(&self.0);
+        let _busy = core.idle.begin();
+        let (person, id, state, wait) = self
+            .run(&header, move |core, caller| {
+                let (person, id, state) = (core.person(caller, &asker)?, id.parse()?, state.parse::<State>()?);
+                // Nobody waits for a session that they may not know of.
+                core.get(&person, &id)?;
+                let wait = core.waits.enter(caller, &person)?;
+                Ok((person, id, state, wait))
+            })
+            .await?;
+        if let Some(sender) = header.sender() {
             let patience = Duration::from_secs(seconds.min(WAIT_MAX).into());
-            core.wait(&core.person(caller, &asker)?, &id.parse()?, state.parse::<State>()?, patience)
-        })
-        .await
+            let changed = |table: &Table| table.get(&id).is_none_or(|entry| entry.state != state);
+            wait.until_changed(&core, changed, patience, sender).await?;
+        }
+        drop(wait);
+        self.run(&header, move |core, _| core.get(&person, &id)).await
+    }
+
+    async fn wait_list(
+        &self,
+        asker: Asker,
+        all: bool,
+        version: String,
+        seconds: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Problem> {
+        let core = Arc::clone(&self.0);
+        let _busy = core.idle.begin();
+        let seen = version.clone();
+        let (person, now, wait) = self
+            .run(&header, move |core, caller| {
+                let person = core.person(caller, &asker)?;
+                let now = core.list_version(&person, all);
+                let wait = if now == seen && seconds > 0 { Some(core.waits.enter(caller, &person)?) } else { None };
+                Ok((person, now, wait))
+            })
+            .await?;
+        let (Some(wait), Some(sender)) = (wait, header.sender()) else { return Ok(now) };
+        let changed = |table: &Table| list_version(table, &person, all) != version;
+        wait.until_changed(&core, changed, Duration::from_secs(seconds.min(WAIT_MAX).into()), sender).await?;
+        drop(wait);
+        self.run(&header, move |core, _| Ok(core.list_version(&person, all))).await
     }
 
     async fn stop(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
@@ -128,6 +186,20 @@ impl Launcher {
         .await
     }
 
+    async fn resume(
+        &self,
+        asker: Asker,
+        id: String,
+        disk_max: u64,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_root("that: it is root's")?;
+            disks::resume(core, &core.person(caller, &asker)?, &id.parse()?, disk_max)
+        })
+        .await
+    }
+
     async fn share(
         &self,
         asker: Asker,
@@ -138,6 +210,14 @@ impl Launcher {
         self.run(&header, move |core, caller| {
             let (share, secret) = shares::share(core, &core.person(caller, &asker)?, &id.parse()?, &wanted)?;
             Ok((share, secret.expose().to_owned()))
+        })
+        .await
+    }
+
+    async fn claim(&self, asker: Asker, id: String, #[zbus(header)] header: Header<'_>) -> Result<Session, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_portal("that for somebody else")?;
+            claim::claim(core, &core.person(caller, &asker)?, &id.parse()?)
         })
         .await
     }
@@ -188,12 +268,21 @@ impl Launcher {
     }
 
     async fn join(&self, asker: Asker, secret: String, #[zbus(header)] header: Header<'_>) -> Result<Joined, Problem> {
+        self.join_from(asker, secret, String::new(), header).await
+    }
+
+    async fn join_from(
+        &self,
+        asker: Asker,
+        secret: String,
+        address: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Joined, Problem> {
         self.run(&header, move |core, caller| {
             caller.must_be_portal("that for somebody else")?;
             // A link takes no account: who has none comes without a name.
-            let name =
-                if asker.name.is_empty() { String::new() } else { core.person(caller, &asker)?.name.to_string() };
-            joins::join(core, &name, &secret.parse::<Secret>()?)
+            let holder = core.visitor(caller, &asker)?.as_ref().map(Holder::from).unwrap_or_default();
+            joins::join(core, &holder, &secret.parse::<Secret>()?, &address)
         })
         .await
     }
@@ -223,17 +312,25 @@ impl Launcher {
         let display = header.sender().map(ToString::to_string).unwrap_or_default();
         self.run(&header, move |core, caller| {
             caller.must_be_display("that: it is the display's")?;
-            Ok(viewers::report(core, &display, viewers))
+            viewers::report(core, &display, viewers)
+        })
+        .await
+    }
+
+    async fn agent(&self, session: String, #[zbus(header)] header: Header<'_>) -> Result<bool, Problem> {
+        self.run(&header, move |core, caller| {
+            caller.must_be_display("that: it is the display's")?;
+            screens::has_agent(core, &session.parse()?)
         })
         .await
     }
 
     async fn machines(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Vec<Machine>, Problem> {
-        self.run(&header, move |core, caller| Ok(offers::machines(core, core.visitor(caller, &asker)?.as_ref()))).await
+        self.run(&header, move |core, caller| offers::machines(core, core.visitor(caller, &asker)?.as_ref())).await
     }
 
     async fn offer(&self, asker: Asker, #[zbus(header)] header: Header<'_>) -> Result<Offer, Problem> {
-        self.run(&header, move |core, caller| Ok(offers::offer(core, core.visitor(caller, &asker)?.as_ref()))).await
+        self.run(&header, move |core, caller| offers::offer(core, core.visitor(caller, &asker)?.as_ref())).await
     }
 
     async fn front(
@@ -244,7 +341,7 @@ impl Launcher {
         self.run(&header, move |core, caller| {
             let visitor = core.visitor(caller, &asker)?;
             let sessions = visitor.as_ref().map(|person| core.list(person, false));
-            let (offer, machines) = offers::front(core, visitor.as_ref());
+            let (offer, machines) = offers::front(core, visitor.as_ref())?;
             Ok((offer, machines, sessions.unwrap_or_default()))
         })
         .await
@@ -286,7 +383,7 @@ impl Launcher {
     }
 
     async fn sweep(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<String>, Problem> {
-        self.run(&header, move |core, caller| {
+        self.run_during(Idle::begin_in_passing, &header, move |core, caller| {
             caller.must_be_root("that: it is root's")?;
             sweep::sweep(core)
         })
@@ -295,4 +392,7 @@ impl Launcher {
 
     #[zbus(signal)]
     async fn revoked(emitter: &SignalEmitter<'_>, session: &str, share: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn ending(emitter: &SignalEmitter<'_>, session: &str) -> zbus::Result<()>;
 }

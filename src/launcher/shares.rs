@@ -3,7 +3,8 @@
 use super::caller::Person;
 use super::core::Core;
 use super::table::find;
-use crate::bus::{self, NewShare, Share};
+use super::viewers;
+use crate::bus::{NewShare, Share};
 use crate::host;
 use crate::model::{Problem, Role, Secret, SessionId, Word};
 use crate::random;
@@ -28,6 +29,7 @@ fn public(share: &ShareRecord) -> Share {
         used: share.used_at != 0,
         used_at: share.used_at,
         used_by: share.used_by.clone(),
+        used_by_id: share.used_by_id.clone(),
     }
 }
 
@@ -51,6 +53,7 @@ pub(super) fn share(
         spent_sha256: None,
         used_at: 0,
         used_by: String::new(),
+        used_by_id: String::new(),
     };
     let shown = public(&new);
     change(core, person, id, |record| {
@@ -62,7 +65,10 @@ pub(super) fn share(
         record.shares.push(new);
         Ok(())
     })?;
-    log::info!(QWD_SESSION = id.as_str(); "{} made a link for {role} of session {id}", person.name);
+    let line = format!("{person} made a link for {role} of session {id}");
+    if core.lines.changes.admit(&person.owner.to_string(), "share", &line) {
+        log::info!(QWD_SESSION = id.as_str(); "{line}");
+    }
     Ok((shown, secret))
 }
 
@@ -85,26 +91,12 @@ pub(super) fn unshare(core: &Core, person: &Person, id: &SessionId, share: &str)
         Ok(())
     })?;
     core.tickets.lock().unwrap_or_else(PoisonError::into_inner).revoke(id, share);
-    log::info!(QWD_SESSION = id.as_str(); "{} took a link of session {id} back", person.name);
-    tell_display(core, id, share);
-    Ok(())
-}
-
-/// To the display alone: a broadcast could be read by everybody. If it is not there, it shows no
-/// screens, and asks when it comes back.
-fn tell_display(core: &Core, id: &SessionId, share: &str) {
-    for display in core.viewers.displays() {
-        let told = core.connection.emit_signal(
-            Some(display.as_str()),
-            bus::PATH,
-            bus::INTERFACE,
-            "Revoked",
-            &(id.as_str(), share),
-        );
-        if let Err(e) = told {
-            log::error!("The display could not be told of a revoked link: {e}.");
-        }
+    let line = format!("{person} took a link of session {id} back");
+    if core.lines.changes.admit(&person.owner.to_string(), "unshare", &line) {
+        log::info!(QWD_SESSION = id.as_str(); "{line}");
     }
+    viewers::signal_displays(core, "Revoked", &(id.as_str(), share));
+    Ok(())
 }
 
 fn change(
@@ -113,12 +105,6 @@ fn change(
     id: &SessionId,
     edit: impl FnOnce(&mut Record) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let mut table = core.table();
-    let entry = find(&mut table, person, id)?;
-    let mut record = entry.record.clone();
-    edit(&mut record)?;
-    // On record before it counts. The lock is held, so that no other change gets between.
-    core.save(id, &record)?;
-    entry.record = record;
-    Ok(())
+    find(&mut core.table(), person, id)?;
+    core.change_record(id, edit)
 }

@@ -2,12 +2,13 @@
 //! the expiry writes down who asked. No program has to tell the launcher, and none has to wait.
 
 use super::core::Core;
-use crate::model::{Problem, SessionId, State};
+use crate::model::{Problem, SessionId};
 use crate::policy::Asked;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::Builder;
 
 /// Watches from now on, in a thread of its own.
 pub(super) fn start(core: Arc<Core>) -> Result<(), Problem> {
@@ -15,8 +16,8 @@ pub(super) fn start(core: Arc<Core>) -> Result<(), Problem> {
     let watch = inotify::init(CreateFlags::CLOEXEC).map_err(failed)?;
     let events = WatchFlags::DELETE | WatchFlags::CLOSE_WRITE;
     inotify::add_watch(&watch, core.store.folder(), events).map_err(failed)?;
-    std::thread::spawn(move || follow(&core, &watch));
-    Ok(())
+    let started = Builder::new().name("watch".to_owned()).spawn(move || follow(&core, &watch));
+    started.map(drop).map_err(|e| Problem::failed(format!("The records cannot be watched: no thread: {e}.")))
 }
 
 fn follow(core: &Core, watch: &OwnedFd) {
@@ -75,8 +76,5 @@ fn mark_asked(core: &Core, id: &SessionId) {
     if core.store.asked(id) == Asked::Nobody {
         return;
     }
-    if let Some(entry) = core.table().get_mut(id) {
-        entry.state = State::Stopping;
-    }
-    core.notify();
+    core.mark_stopping(id);
 }

@@ -42,7 +42,7 @@ fn is_local(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && !text.ends_with('.')
         && !text.contains("..")
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+'".contains(c))
 }
 
 impl FromStr for MailAddress {

@@ -26,6 +26,23 @@ impl Bytes {
     }
 }
 
+impl Lifetime {
+    /// For people, rounded down to the two largest units: `3 d 2 h`, `2 h 5 min`, `7 min`, `40 s`.
+    pub fn about(self) -> String {
+        let (days, hours, minutes) = (self.0 / 86_400, self.0 / 3600 % 24, self.0 / 60 % 60);
+        let two = |a: u64, a_unit: &str, b: u64, b_unit: &str| match b {
+            0 => format!("{a} {a_unit}"),
+            b => format!("{a} {a_unit} {b} {b_unit}"),
+        };
+        match (days, hours, minutes) {
+            (0, 0, 0) => format!("{} s", self.0),
+            (0, 0, m) => format!("{m} min"),
+            (0, h, m) => two(h, "h", m, "min"),
+            (d, h, _) => two(d, "d", h, "h"),
+        }
+    }
+}
+
 /// Splits off the unit, multiplies without overflow. `None` for anything that is not `DIGITS[UNIT]`.
 fn scaled(text: &str, units: &[(char, u64)]) -> Option<u64> {
     let unit = units.iter().find(|(letter, _)| text.ends_with(*letter));

@@ -9,6 +9,7 @@ mod debian;
 mod id;
 mod names;
 mod network;
+mod owner;
 mod problem;
 mod session;
 
@@ -17,9 +18,10 @@ pub use amounts::{Bytes, Lifetime};
 pub use debian::{AccountName, PackageName, Suite};
 pub use id::{Secret, SessionId};
 pub use names::{MachineName, UserName};
-pub use network::{BridgeName, IpNetwork};
+pub use network::{BridgeName, CLIENT_STEPS, ClientNetworks, IpNetwork, network_of};
+pub use owner::{Label, METHODS, Method, Owner, Proof};
 pub use problem::{Problem, Word};
-pub use session::{Role, State};
+pub use session::{Pause, Role, State};
 
 /// Makes a string-backed newtype serialise as its text and deserialise through its `FromStr`.
 macro_rules! text_newtype {

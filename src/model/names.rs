@@ -3,7 +3,7 @@
 use super::{Problem, text_newtype};
 use std::{fmt, str::FromStr};
 
-/// Who owns a session: what a sign-in method or a person gave as name. Compared whole, always.
+/// A user's name, as a sign-in method or the host knows it. Compared whole, always; see [`super::Owner`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(String);
 
@@ -24,13 +24,17 @@ impl FromStr for UserName {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        if fits(text, |c| c.is_ascii_alphanumeric() || "._-@+:\\".contains(c)) {
+        if fits(text, |c| c.is_ascii_alphanumeric() || "._-@+:\\'".contains(c)) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Problem::bad_request(
-            "A user name has 1 to 128 letters, digits or . _ - @ + characters and begins with a letter or digit.",
-        ))
+        Err(Problem::bad_request(format!("A user name {}.", Self::RULE)))
     }
+}
+
+impl MachineName {
+    /// What a name may be, as the end of a sentence.
+    pub const RULE: &'static str = "it has 1 to 128 letters, digits, blanks or . _ - + @ ( ) characters, begins with a \
+                                    letter, a digit or _, and does not end with a blank";
 }
 
 impl FromStr for MachineName {
@@ -42,8 +46,19 @@ impl FromStr for MachineName {
         }
         Err(Problem::new(
             super::Word::NoSuchMachine,
-            "There is no such machine: a machine's name has 1 to 128 letters, digits, blanks or . _ - + @ ( ) characters.",
+            format!("There is no such machine. A machine's name is like this: {}.", Self::RULE),
         ))
+    }
+}
+
+impl UserName {
+    /// What a name has, for a sentence.
+    pub const RULE: &'static str =
+        "has 1 to 128 letters from a to z, digits or . _ - @ + ' characters, and begins with a letter or digit";
+
+    /// Return a name of our own, which is known to be one.
+    pub(super) fn known(name: &'static str) -> Self {
+        Self(name.to_owned())
     }
 }
 
@@ -72,7 +87,7 @@ mod tests {
 
     #[test]
     fn ordinary_names_pass() {
-        for text in ["alice", "alice.b@example.org", "EXP\\alice", "local:alice", "_apt"] {
+        for text in ["alice", "o'brien@example.org", "alice.b@example.org", "EXP\\alice", "local:alice", "_apt"] {
             assert!(text.parse::<UserName>().is_ok(), "{text}");
         }
         for text in ["slax.iso", "Debian 12 (desktop).qcow2", "win_11-pro.qcow2"] {
@@ -98,6 +113,7 @@ mod tests {
             "a ",
             ".x",
             "é",
+            "'x",
             &long,
         ];
         for text in hostile {

@@ -4,6 +4,51 @@ use super::Problem;
 use std::net::IpAddr;
 use std::{fmt, str::FromStr};
 
+/// Return what one client can easily come from: an IPv4 address, or the 64 bits of an IPv6 network.
+pub fn network_of(client: IpAddr) -> u64 {
+    match client.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    }
+}
+
+/// The sizes of network that may be one client's, see [`ClientNetworks`].
+pub const CLIENT_STEPS: usize = 3;
+
+/// The networks that may be a client's own, the smallest first: an IPv4 address; or 64, 56 and 48 bits of an IPv6
+/// address, which are what homes and institutes are given. Equal in the first where [`network_of`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientNetworks([Option<u64>; CLIENT_STEPS]);
+
+impl ClientNetworks {
+    /// Return those of a client; all whose address is unknown are one client.
+    pub fn of(client: Option<IpAddr>) -> Self {
+        let larger = client.is_some_and(|address| address.to_canonical().is_ipv6());
+        let bits = client.map(network_of);
+        let step = |by: u32| bits.filter(|_| larger).map(|bits| bits >> by);
+        Self([bits, step(8), step(16)])
+    }
+
+    /// Return the larger ones: the step, beginning with 1, and the number of the network.
+    pub fn larger(&self) -> impl Iterator<Item = (usize, u64)> + use<> {
+        self.0.into_iter().enumerate().skip(1).filter_map(|(step, bits)| Some((step, bits?)))
+    }
+
+    /// Return whether both are one client at this step.
+    pub fn shares(&self, other: &Self, step: usize) -> bool {
+        self.0[step] == other.0[step] && (step == 0 || self.0[step].is_some())
+    }
+
+    /// Return whether one more of this client may be among these, of which one client may have so many. A larger
+    /// network may have one more for each step, but never all that there can be.
+    pub fn has_room(&self, taken: &[Self], most_of_one: usize, most: usize) -> bool {
+        (0..CLIENT_STEPS).all(|step| {
+            let limit = (most_of_one + step).min(most.saturating_sub(1)).max(most_of_one);
+            taken.iter().filter(|other| self.shares(other, step)).count() < limit
+        })
+    }
+}
+
 /// A network: an address and how many of its first bits count. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IpNetwork {
@@ -145,6 +190,28 @@ mod tests {
 
     fn net(text: &str) -> IpNetwork {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_client_may_have_a_home_or_an_institute_for_itself() {
+        let of = |address: &str| ClientNetworks::of(address.parse().ok());
+        let shared = |one: &str, other: &str| [0, 1, 2].map(|step| of(one).shares(&of(other), step));
+        assert_eq!(shared("2001:db8:1:200::1", "2001:db8:1:200:ffff::9"), [true, true, true]);
+        assert_eq!(shared("2001:db8:1:200::1", "2001:db8:1:2ff::1"), [false, true, true]);
+        assert_eq!(shared("2001:db8:1:200::1", "2001:db8:1:300::1"), [false, false, true]);
+        assert_eq!(shared("2001:db8:1:200::1", "2001:db8:2:200::1"), [false, false, false]);
+        assert_eq!(shared("192.0.2.7", "::ffff:192.0.2.7"), [true, false, false]);
+        assert_eq!(shared("192.0.2.7", "192.0.2.8"), [false, false, false]);
+        assert_eq!(shared("", ""), [true, false, false]);
+        let mut taken = Vec::new();
+        for n in 0..0x1_0000_u32 {
+            let client = of(&format!("2001:db8:1:{n:x}::1"));
+            if client.has_room(&taken, 2, 8) {
+                taken.push(client);
+            }
+        }
+        assert_eq!(taken.len(), 4);
+        assert!(of("2001:db8:2::1").has_room(&taken, 2, 8) && of("192.0.2.7").has_room(&taken, 2, 8));
     }
 
     #[test]

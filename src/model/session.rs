@@ -34,6 +34,36 @@ pub enum Role {
     View,
 }
 
+/// Why a session's guest is paused although its session runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It has written as much as one session may.
+    DiskLimit,
+    /// The server's disk is almost full; it goes on by itself.
+    ServerDiskFull,
+    /// The server could not read or write its disk.
+    DiskError,
+}
+
+impl Pause {
+    /// Return what its owner is told.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Self::DiskLimit => {
+                "Disk limit reached. The session stays paused until an administrator gives it more space. If you do not \
+                 need its data, stop it."
+            }
+            Self::ServerDiskFull => {
+                "The server's disk is almost full. The session continues by itself when there is space again."
+            }
+            Self::DiskError => {
+                "The server could not read or write this session's disk. Ask an administrator: the server's journal has \
+                 the reason."
+            }
+        }
+    }
+}
+
 macro_rules! words {
     ($name:ident { $($variant:ident = $text:literal),+ } $what:literal) => {
         impl $name {
@@ -60,4 +90,5 @@ macro_rules! words {
     };
 }
 words!(State { Starting = "starting", Running = "running", Stopping = "stopping", Ended = "ended", Failed = "failed" } "A state");
+words!(Pause { DiskLimit = "disk_limit", ServerDiskFull = "server_disk_full", DiskError = "disk_error" } "A reason to pause");
 words!(Role { Control = "control", View = "view" } "A role");

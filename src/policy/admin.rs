@@ -2,12 +2,13 @@
 //! and for the portal, which shows what fits.
 
 use crate::config::SignIn;
-use crate::model::UserName;
+use crate::model::Owner;
 
-/// Whether this person, of these groups, may see and end everybody's sessions. Names and groups are
-/// compared whole. While nobody's name is checked, no name makes an administrator.
-pub fn is_admin(sign_in: &SignIn, name: &UserName, groups: &[String]) -> bool {
-    !sign_in.methods.is_empty()
+/// Return whether this person, of these groups, may see and end everybody's sessions. Names and groups
+/// are compared whole, and count where a configured sign-in method has proven them only.
+pub fn is_admin(sign_in: &SignIn, person: &Owner, groups: &[String]) -> bool {
+    let Some((method, name)) = person.account() else { return false };
+    sign_in.has(method)
         && (sign_in.admins.contains(name) || groups.iter().any(|group| sign_in.admin_groups.contains(group)))
 }
 
@@ -27,7 +28,7 @@ mod tests {
 
     fn decided(methods: &[Method], name: &str, groups: &[&str]) -> bool {
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
-        is_admin(&sign_in(methods), &name.parse().unwrap(), &groups)
+        is_admin(&sign_in(methods), &format!("pam:{name}").parse().unwrap(), &groups)
     }
 
     #[test]
@@ -39,6 +40,9 @@ mod tests {
             assert!(!decided(&pam, name, groups), "{name} {groups:?}");
         }
         assert!(!decided(&pam, "local:alice", &[]));
+        for owner in ["local:alice", "unknown:alice", "imap:alice"] {
+            assert!(!is_admin(&sign_in(&pam), &owner.parse().unwrap(), &["wheel".to_owned()]), "{owner}");
+        }
         assert!(!decided(&pam, "wheel", &["alice"]), "a name is no group, nor the other way round");
     }
 

@@ -8,7 +8,7 @@
 use super::allowed::Allowed;
 use super::sentence::{self, Left, Unit};
 use crate::config::{Limits, Settings};
-use crate::model::{Bytes, Lifetime, Problem, UserName};
+use crate::model::{Bytes, Lifetime, Owner, Problem};
 
 /// The largest machine QEMU can be asked for.
 pub const CPUS_MAX: u32 = 255;
@@ -30,7 +30,7 @@ pub struct Wanted {
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// Whose it is.
-    pub owner: UserName,
+    pub owner: Owner,
     /// Its virtual CPUs.
     pub cpus: u32,
     /// Its guest memory.
@@ -84,7 +84,7 @@ pub struct Situation<'a> {
     /// Everybody's sessions.
     sessions: &'a [Taken],
     /// Who asks; `None`: somebody without sessions.
-    owner: Option<&'a UserName>,
+    owner: Option<&'a Owner>,
 }
 
 impl Wanted {
@@ -111,7 +111,7 @@ impl<'a> Situation<'a> {
         allowed: &'a Allowed,
         host: Host,
         sessions: &'a [Taken],
-        owner: Option<&'a UserName>,
+        owner: Option<&'a Owner>,
     ) -> Self {
         Self { limits: &settings.limits, allowed, memory_min: settings.session.memory_min, host, sessions, owner }
     }

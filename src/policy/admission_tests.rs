@@ -25,11 +25,11 @@ impl World {
     }
 
     fn ask(&self, owner: &str, sessions: &[Taken], cpus: u32, memory: u64) -> Result<(), Problem> {
-        let owner = owner.parse().unwrap();
+        let owner = pam(owner);
         self.situation(&owner, sessions).admit(&Wanted { cpus, memory: Bytes(memory) })
     }
 
-    fn situation<'a>(&'a self, owner: &'a UserName, sessions: &'a [Taken]) -> Situation<'a> {
+    fn situation<'a>(&'a self, owner: &'a Owner, sessions: &'a [Taken]) -> Situation<'a> {
         let Self { limits, allowed, host } = self;
         Situation { limits, allowed, memory_min: LEAST, host: *host, sessions, owner: Some(owner) }
     }
@@ -41,8 +41,12 @@ impl World {
     }
 }
 
+fn pam(name: &str) -> Owner {
+    Owner::signed_in(crate::model::Method::Pam, name.parse().unwrap())
+}
+
 fn taken(owner: &str, cpus: u32, memory: u64) -> Taken {
-    Taken { owner: owner.parse().unwrap(), cpus, memory: Bytes(memory) }
+    Taken { owner: pam(owner), cpus, memory: Bytes(memory) }
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn who_may_start_nothing_is_told_so() {
     world.allowed.sessions = Bound { most: 0, key: "limits.user.alice.sessions".into() };
     let refusal = world.refusal("alice", &[], 1, GIB);
     assert_eq!(refusal, "You cannot start sessions here (limits.user.alice.sessions is 0).");
-    let owner = "alice".parse().unwrap();
+    let owner = pam("alice");
     assert_eq!(world.situation(&owner, &[]).offer().reason, Some(refusal));
     world.allowed =
         Allowed { machines: Some(Bound { most: [].into(), key: "K".into() }), ..World::new(|_| ()).allowed };
@@ -176,7 +180,7 @@ fn who_may_start_nothing_is_told_so() {
 #[test]
 fn why_a_machine_does_not_fit_now_names_what_is_short() {
     let mut world = World::new(|limits| limits.service_max_cpu_fraction_nb_per_user = 1.0);
-    let owner = "alice".parse().unwrap();
+    let owner = pam("alice");
     let unfit = |world: &World, sessions: &[Taken], cpus, memory| {
         world.situation(&owner, sessions).unfit(&Wanted { cpus, memory: Bytes(memory) })
     };
@@ -226,7 +230,7 @@ fn offer_holds(situation: &Situation<'_>) -> bool {
 
 #[test]
 fn what_is_offered_is_admitted_and_one_more_is_not() {
-    let owner: UserName = "alice".parse().unwrap();
+    let owner: Owner = "pam:alice".parse().unwrap();
     let mut offers = [0, 0];
     let bound = |most| Some(Bound { most, key: "limits.user.alice.x".to_owned() });
     for (cpus, load, fraction, overcommit) in [

@@ -2,7 +2,7 @@
 //! their groups; else what holds for everybody.
 
 use crate::config::{Allowance, Session, Settings, Whose};
-use crate::model::{Bytes, Lifetime, MachineName, Problem, UserName, Word};
+use crate::model::{Bytes, Lifetime, MachineName, Owner, Problem, Word};
 use std::collections::BTreeSet;
 
 /// A limit, and the key of the configuration that it comes from.
@@ -31,11 +31,12 @@ pub struct Allowed {
 
 impl Allowed {
     /// The limits of this person, who is of these groups.
-    pub fn of(settings: &Settings, name: &UserName, groups: &[String]) -> Self {
+    pub fn of(settings: &Settings, person: &Owner, groups: &[String]) -> Self {
         let limits = &settings.limits;
+        let own = person.limits_name().and_then(|name| limits.users.get_key_value(&name));
         let known = groups.iter().filter_map(|group| limits.groups.get_key_value(group));
         let groups = known.map(|(name, entry)| (Whose::Group, name.as_str(), entry)).collect();
-        let entries = Entries { own: limits.users.get(name).map(|e| (Whose::User, name.as_str(), e)), groups };
+        let entries = Entries { own: own.map(|(name, entry)| (Whose::User, name.as_str(), entry)), groups };
         let anybody = Self::anybody(settings);
         Self {
             sessions: entries.most("sessions", |e| e.sessions, |n| u64::from(*n)).unwrap_or(anybody.sessions),
@@ -136,7 +137,7 @@ mod tests {
     fn allowed(text: &str, name: &str, groups: &[&str]) -> Allowed {
         let raw: Raw = toml::from_str(text).unwrap();
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
-        Allowed::of(&Settings::try_from(&raw).unwrap(), &name.parse().unwrap(), &groups)
+        Allowed::of(&Settings::try_from(&raw).unwrap(), &format!("pam:{name}").parse().unwrap(), &groups)
     }
 
     const SITE: &str = r#"

@@ -19,7 +19,8 @@ pub struct Span {
 pub fn initial(now: u64, wanted: Lifetime, bound: &Bound<Lifetime>) -> Result<(u64, u64), Problem> {
     let Bound { most, key } = bound;
     if most.0 != 0 && (wanted.0 == 0 || wanted > *most) {
-        let asked = if wanted.0 == 0 { "a session without end".to_owned() } else { wanted.to_string() };
+        let asked = if wanted.0 == 0 { "a session without end".to_owned() } else { wanted.about() };
+        let most = most.about();
         return Err(limit(format!(
             "Your sessions can live for {most} ({key}): you asked for {asked}; {most} would fit."
         )));
@@ -48,14 +49,14 @@ pub fn extended(span: Span, bound: Option<&Bound<Lifetime>>, seconds: u64) -> Re
         Some(end) if latest == 0 || end <= latest => Ok(end),
         Some(_) => {
             let fact = match bound.filter(|bound| end_under(span, bound) == Some(latest)) {
-                Some(Bound { most, key }) => format!("Your sessions can live for {most} ({key})"),
+                Some(Bound { most, key }) => format!("Your sessions can live for {} ({key})", most.about()),
                 None => format!(
                     "This session can live for {}, as the limits were when it started (session.snapshot_lifetime, or \
                      'lifetime' of its owner's own)",
-                    Lifetime(latest.saturating_sub(span.created_at))
+                    Lifetime(latest.saturating_sub(span.created_at)).about()
                 ),
             };
-            Err(limit(format!("{fact}: you asked for {} more; {}.", Lifetime(seconds), fitting(latest, span))))
+            Err(limit(format!("{fact}: you asked for {} more; {}.", Lifetime(seconds).about(), fitting(latest, span))))
         }
     }
 }
@@ -74,7 +75,7 @@ fn end_under(span: Span, bound: &Bound<Lifetime>) -> Option<u64> {
 fn fitting(latest: u64, span: Span) -> String {
     match latest.saturating_sub(span.expires_at) {
         0 => "nothing more would fit".to_owned(),
-        left => format!("{} would fit", Lifetime(left)),
+        left => format!("{} would fit", Lifetime(left).about()),
     }
 }
 
@@ -133,13 +134,13 @@ mod tests {
     fn a_lifetime_stays_within_the_bound() {
         assert_eq!(initial(100, Lifetime(10), &bound(50)).unwrap(), (110, 150));
         assert_eq!(initial(100, Lifetime(50), &bound(50)).unwrap(), (150, 150));
-        for (wanted, asked) in [(51, "51s"), (0, "a session without end")] {
+        for (wanted, asked) in [(51, "51 s"), (0, "a session without end")] {
             let refusal = initial(100, Lifetime(wanted), &bound(50)).unwrap_err();
             assert_eq!(refusal.word, Word::LimitReached);
             assert_eq!(
                 refusal.message,
                 format!(
-                    "Your sessions can live for 50s (limits.user.alice.lifetime): you asked for {asked}; 50s would fit."
+                    "Your sessions can live for 50 s (limits.user.alice.lifetime): you asked for {asked}; 50 s would fit."
                 )
             );
         }
@@ -155,7 +156,7 @@ mod tests {
     fn an_extension_stays_within_what_was_decided_at_the_start() {
         assert_eq!(extended(span(110, 150), None, 40).unwrap(), 150);
         let refusal = extended(span(110, 150), None, 41).unwrap_err().message;
-        assert!(refusal.contains("snapshot_lifetime") && refusal.ends_with("you asked for 41s more; 40s would fit."));
+        assert!(refusal.contains("snapshot_lifetime") && refusal.ends_with("you asked for 41 s more; 40 s would fit."));
         assert_eq!(extended(span(110, 0), None, 1 << 40).unwrap(), 110 + (1 << 40));
         assert!(extended(span(110, 0), None, u64::MAX).is_err());
         assert!(extended(span(0, 0), None, 10).is_err());
@@ -168,7 +169,7 @@ mod tests {
         let refusal = extended(span(110, 150), Some(&bound(30)), 21).unwrap_err().message;
         assert_eq!(
             refusal,
-            "Your sessions can live for 30s (limits.user.alice.lifetime): you asked for 21s more; 20s would fit."
+            "Your sessions can live for 30 s (limits.user.alice.lifetime): you asked for 21 s more; 20 s would fit."
         );
         let refusal = extended(span(110, 150), Some(&bound(5)), 1).unwrap_err().message;
         assert!(refusal.ends_with("nothing more would fit."), "{refusal}");

@@ -3,6 +3,7 @@
 mod admin;
 mod admission;
 mod allowed;
+mod disk;
 mod ending;
 mod lifetime;
 mod machine;
@@ -13,6 +14,7 @@ mod sentence;
 pub use admin::is_admin;
 pub use admission::{CPUS_MAX, Host, MEMORY_MAX, Offer, Situation, Taken, Wanted, cpus_in_all};
 pub use allowed::{Allowed, Bound};
+pub use disk::{DiskAction, DiskUse, FileSystem, Shortage, Standing, disk_actions, find_shortage, is_short, next_look};
 pub use ending::{Asked, Ending, Outcome, explain, is_finished};
 pub use lifetime::{Span, Warning, extended, initial, latest, mail_due, warning};
 pub use machine::{Request, may_use, needs, usual_of, with_amounts};

@@ -2,6 +2,7 @@
 //! sites from sending one through somebody's browser.
 
 use super::App;
+use super::chain;
 use super::cookie::Cookie;
 use super::form::Form;
 use super::http::{Reply, Request};
@@ -10,9 +11,10 @@ use super::keys::Purpose;
 use super::refusal::Refusal;
 use super::router::Guard;
 use super::site::Site;
-use crate::bus::Asker;
+use super::typed_name::TypedName;
+use crate::bus::{Asker, Session};
 use crate::config::Settings;
-use crate::model::{Secret, SessionId};
+use crate::model::{Owner, Secret, SessionId};
 use crate::random;
 use std::cell::Cell;
 
@@ -107,10 +109,27 @@ impl Ask<'_> {
         self.person.as_ref().is_some_and(|person| person.is_admin(self.settings))
     }
 
-    /// What shows that this browser has signed in under this name before.
+    /// Return whether a session that the person may see is their own: only administrators see those of others.
+    pub fn owns(&self, session: &Session) -> bool {
+        !self.is_admin() || self.person.as_ref().is_some_and(|person| person.owner == session.owner())
+    }
+
+    /// Return what shows that this browser has signed in before to an account that this name may spell.
     pub fn known_device(&self, name: &str) -> Option<Secret> {
+        let typed = TypedName::parse(name, &self.settings.sign_in)?;
+        let mut methods = self.settings.sign_in.methods.iter().filter(|method| chain::takes_password(**method));
+        methods.find_map(|method| self.device_of(&typed.account(*method)?))
+    }
+
+    /// Return what shows that this browser has signed in to this account before.
+    pub fn device_of(&self, account: &Owner) -> Option<Secret> {
         let device = Cookie::Device.read(self.request, self.site.https())?;
-        self.app.key.knows_device(name, &device).then_some(device)
+        self.app.key.knows_device(account, &device).then_some(device)
+    }
+
+    /// The seconds by which attempts and mails are counted.
+    pub fn ticks(&self) -> u64 {
+        (self.app.ticks)(self.now)
     }
 
     /// The query's fields.
@@ -128,7 +147,7 @@ impl Ask<'_> {
     fn bound_to(&self) -> (Purpose<'_>, &Secret) {
         match &self.person {
             Some(Person { cookie: Some(cookie), .. }) => (Purpose::SignedIn, cookie),
-            Some(Person { sign_in, .. }) => (Purpose::Remote(sign_in.name.as_str()), &self.anonymous.value),
+            Some(Person { name, .. }) => (Purpose::Remote(name), &self.anonymous.value),
             None => (Purpose::Anonymous, &self.anonymous.value),
         }
     }

@@ -4,6 +4,7 @@
 //! nobody has accepted yet it may; if somebody has, it may object, and then nobody else is asked. Only
 //! an answer that clearly accepts lets anybody in.
 
+use super::typed_name::TypedName;
 use crate::auth::{Answer, Outcome, Previous};
 use crate::config::Method;
 use crate::model::UserName;
@@ -26,6 +27,8 @@ pub struct Checked {
     pub accepted: Option<Accepted>,
     /// What each method said, in order.
     pub said: Vec<Previous>,
+    /// The name by which a method accepted somebody, if the service cannot use that one.
+    pub misnamed: Option<String>,
 }
 
 impl Checked {
@@ -46,16 +49,21 @@ pub fn takes_password(method: Method) -> bool {
 }
 
 /// Asks the methods in their order; `ask` puts the question about a name to one of them.
-pub fn run(methods: &[Method], typed: &str, mut ask: impl FnMut(Method, &str, &[Previous]) -> Answer) -> Checked {
-    let mut checked = Checked { accepted: None, said: Vec::new() };
+pub fn run(methods: &[Method], typed: &TypedName, mut ask: impl FnMut(Method, &str, &[Previous]) -> Answer) -> Checked {
+    let mut checked = Checked { accepted: None, said: Vec::new(), misnamed: None };
     for method in methods.iter().copied().filter(|method| takes_password(*method)) {
         if checked.accepted.is_some() && method != Method::Command {
             continue;
         }
-        let name = name_for(method, typed, checked.accepted.as_ref());
+        // The administrator's program hears the name that the person will go by.
+        let accepted = checked.accepted.as_ref().map(|accepted| accepted.name.as_str());
+        let name = accepted.unwrap_or(typed.for_method(method)).to_owned();
         let mut answer = ask(method, &name, &checked.said);
         let candidate = match (answer.result, &checked.accepted) {
-            (Outcome::Accept, None) => recognised(method, &name, &mut answer),
+            (Outcome::Accept, None) => recognise(method, typed, &name, &mut answer).unwrap_or_else(|name| {
+                checked.misnamed = Some(name);
+                None
+            }),
             _ => None,
         };
         let objects = checked.accepted.is_some() && !matches!(answer.result, Outcome::Accept | Outcome::Pass);
@@ -73,32 +81,22 @@ pub fn run(methods: &[Method], typed: &str, mut ask: impl FnMut(Method, &str, &[
     checked
 }
 
-/// The name that a method is asked about. Servers take a name in any case for the same person, who must
-/// not become a second one, with limits of their own, by typing a capital: they are asked about it in
-/// lower case. The administrator's program hears the name that the person will go by.
-fn name_for(method: Method, typed: &str, accepted: Option<&Accepted>) -> String {
-    match (method, accepted) {
-        (Method::Imap | Method::Smtp | Method::Ldap, _) => typed.to_ascii_lowercase(),
-        (_, Some(accepted)) => accepted.name.to_string(),
-        _ => typed.to_owned(),
-    }
-}
-
-/// The person behind an answer that accepts. A name that the service cannot use makes it a refusal.
-fn recognised(method: Method, asked: &str, answer: &mut Answer) -> Option<Accepted> {
-    let name = if answer.user.is_empty() { asked } else { &answer.user };
-    match usable(name) {
-        Ok(name) => Some(Accepted { method, name, groups: std::mem::take(&mut answer.groups) }),
+/// Return the person behind an answer that accepts, or the name if the service cannot use it: then the password is
+/// right, and another method may know the person by another name.
+fn recognise(method: Method, typed: &TypedName, asked: &str, answer: &mut Answer) -> Result<Option<Accepted>, String> {
+    let name = if answer.user.is_empty() { asked.to_owned() } else { typed.of_answer(method, &answer.user) };
+    match usable(&name) {
+        Ok(name) => Ok(Some(Accepted { method, name, groups: std::mem::take(&mut answer.groups) })),
         Err(why) => {
-            *answer = Answer::new(Outcome::Refuse, why);
-            None
+            *answer = Answer::new(Outcome::Pass, format!("the password is right, but {why}"));
+            Err(name)
         }
     }
 }
 
 /// A name that somebody from outside may go by: those of this host's own accounts are not among them.
 pub fn usable(name: &str) -> Result<UserName, String> {
-    let parsed: UserName = name.parse().map_err(|_| "the name has characters that the service does not take")?;
+    let parsed: UserName = name.parse().map_err(|_| format!("the name cannot be used: a name {}", UserName::RULE))?;
     if parsed.as_str().to_ascii_lowercase().starts_with("local:") {
         return Err("names that begin with local: belong to this host's own accounts".to_owned());
     }
@@ -108,14 +106,19 @@ pub fn usable(name: &str) -> Result<UserName, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use Method::{Command, Email, Imap, Ldap, Pam, RemoteUser, Smtp};
     use Outcome::{Accept, Pass, Refuse, Unavailable};
+
+    fn typed(text: &str) -> TypedName {
+        TypedName::parse(text, &Settings::default().sign_in).unwrap()
+    }
 
     /// Runs a chain whose methods answer this; gives who accepted, and who was asked.
     fn tried(answers: &[(Method, Outcome)]) -> (Option<Method>, Vec<&'static str>) {
         let methods: Vec<Method> = answers.iter().map(|(method, _)| *method).collect();
         let mut asked = Vec::new();
-        let checked = run(&methods, "alice", |method, _, _| {
+        let checked = run(&methods, &typed("alice"), |method, _, _| {
             asked.push(method.as_str());
             let (_, result) = answers.iter().find(|(m, _)| *m == method).unwrap();
             Answer::new(*result, "")
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn the_command_hears_what_was_said_before() {
         let mut heard = Vec::new();
-        run(&[Imap, Pam, Command], "alice", |method, _, previous| match method {
+        run(&[Imap, Pam, Command], &typed("alice"), |method, _, previous| match method {
             Imap => Answer::new(Refuse, "wrong name or password"),
             Pam => Answer::new(Accept, "welcome"),
             _ => {
@@ -173,32 +176,55 @@ mod tests {
 
     #[test]
     fn the_name_to_go_by_is_the_methods_and_must_be_usable() {
-        let name = |typed: &str, user: &str| {
-            let checked = run(&[Imap], typed, |_, _, _| Answer { user: user.into(), ..Answer::new(Accept, "") });
+        let name = |method: Method, text: &str, user: &str| {
+            let user = user.to_owned();
+            let checked =
+                run(&[method], &typed(text), |_, _, _| Answer { user: user.clone(), ..Answer::new(Accept, "") });
             checked.accepted.map(|a| a.name.to_string())
         };
-        assert_eq!(name("Alice", "").as_deref(), Some("alice"));
-        assert_eq!(name("alice@example.org", "alice").as_deref(), Some("alice"));
-        for (typed, user) in
-            [("local:alice", ""), ("alice", "local:alice"), ("LOCAL:x", ""), ("a b", ""), ("a", "../a")]
-        {
-            assert_eq!(name(typed, user), None, "{typed} {user}");
+        assert_eq!(name(Imap, "Alice", "").as_deref(), Some("alice"));
+        assert_eq!(name(Ldap, "alice@example.org", "Alice").as_deref(), Some("alice"));
+        assert_eq!(name(Command, "alice@example.org", "Alice").as_deref(), Some("alice"));
+        assert_eq!(name(Pam, "ALICE", "Alice").as_deref(), Some("Alice"));
+        // In the answer of a server another letter is another person, and a plus may be an ordinary one.
+        assert_eq!(name(Ldap, "a", "alice+x@example.org").as_deref(), Some("alice+x@example.org"));
+        assert_eq!(name(Ldap, "a", "O'Brien").as_deref(), Some("o'brien"));
+        for user in ["local:alice", "LOCAL:x", "a b", "../a", "ａlice", "alice\u{200b}", "alıce"] {
+            assert_eq!(name(Ldap, "a", user), None, "{user}");
         }
     }
 
     #[test]
+    fn a_name_that_cannot_be_used_is_no_wrong_password() {
+        let checked = run(&[Ldap], &typed("a"), |_, _, _| Answer { user: "Ünal".into(), ..Answer::new(Accept, "") });
+        assert_eq!(
+            (checked.accepted.clone(), checked.misnamed.as_deref(), checked.refused()),
+            (None, Some("Ünal"), false)
+        );
+        let checked = run(&[Ldap, Imap], &typed("unal"), |method, _, _| match method {
+            Ldap => Answer { user: "Ünal".into(), ..Answer::new(Accept, "") },
+            _ => Answer::new(Accept, ""),
+        });
+        assert_eq!(checked.accepted.unwrap().name.as_str(), "unal");
+    }
+
+    #[test]
     fn a_capital_makes_no_second_person() {
-        for method in [Imap, Smtp, Ldap] {
+        for method in [Imap, Smtp, Ldap, Command] {
             let mut asked = Vec::new();
-            let checked = run(&[method, Command], "ALICE", |_, name, _| {
+            let methods = if method == Command { &[Command][..] } else { &[method, Command] };
+            let checked = run(methods, &typed("ALICE"), |_, name, _| {
                 asked.push(name.to_owned());
                 Answer::new(Accept, "")
             });
             // The program, too: a list of those it shuts out may have her as alice.
-            assert_eq!(asked, ["alice", "alice"], "{method:?}");
+            assert_eq!(asked, vec!["alice"; methods.len()], "{method:?}");
             assert_eq!(checked.accepted.unwrap().name.as_str(), "alice");
         }
         // Accounts of this host may differ by it.
-        assert_eq!(run(&[Pam], "Alice", |_, _, _| Answer::new(Accept, "")).accepted.unwrap().name.as_str(), "Alice");
+        assert_eq!(
+            run(&[Pam], &typed("Alice"), |_, _, _| Answer::new(Accept, "")).accepted.unwrap().name.as_str(),
+            "Alice"
+        );
     }
 }

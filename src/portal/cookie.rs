@@ -3,7 +3,8 @@
 //! On HTTPS both carry the `__Host-` prefix, so that no other host or path of the site can set them.
 
 use super::http::{BASE, Request};
-use crate::model::Secret;
+use crate::model::{Label, Secret};
+use data_encoding::BASE64URL_NOPAD;
 
 /// The cookies of the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +15,16 @@ pub enum Cookie {
     Form,
     /// Shows that somebody has signed in by this browser before. It lets nobody in.
     Device,
+    /// The browser that owns sessions while no sign-in method is configured.
+    Browser,
+    /// The name that was typed in it, for show.
+    Label,
 }
 
-/// Half a year; the others end with the browser.
+/// Half a year.
 const DEVICE_KEPT: &str = "Max-Age=15552000; ";
+/// The longest that browsers keep any. A session that lives must not lose its owner.
+const BROWSER_KEPT: &str = "Max-Age=34560000; ";
 
 impl Cookie {
     fn name(self, https: bool) -> &'static str {
@@ -28,12 +35,20 @@ impl Cookie {
             (Self::Form, false) => "qwd-form",
             (Self::Device, true) => "__Host-qwd-device",
             (Self::Device, false) => "qwd-device",
+            (Self::Browser, true) => "__Host-qwd-browser",
+            (Self::Browser, false) => "qwd-browser",
+            (Self::Label, true) => "__Host-qwd-label",
+            (Self::Label, false) => "qwd-label",
         }
     }
 
     /// The value that the browser sent. Two different values of one name mean that somebody else has
     /// set one of them: then none counts.
     pub fn read(self, request: &Request, https: bool) -> Option<Secret> {
+        self.text(request, https)?.parse().ok()
+    }
+
+    fn text(self, request: &Request, https: bool) -> Option<&str> {
         let name = self.name(https);
         let pairs = request.headers.iter().filter(|(header, _)| header == "cookie").flat_map(|(_, v)| v.split(';'));
         let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(n, _)| *n == name);
@@ -41,27 +56,52 @@ impl Cookie {
         if values.any(|(_, other)| other != first) {
             return None;
         }
-        first.parse().ok()
+        Some(first)
+    }
+
+    /// Return the label that the browser sent; none where it sent nothing that is one.
+    pub fn label(request: &Request, https: bool) -> Option<Label> {
+        let bytes = BASE64URL_NOPAD.decode(Self::Label.text(request, https)?.as_bytes()).ok()?;
+        String::from_utf8(bytes).ok()?.parse().ok()
+    }
+
+    /// Return the `Set-Cookie` value of a label, which may have any letters.
+    pub fn write_label(label: &Label, https: bool) -> String {
+        Self::Label.with(&BASE64URL_NOPAD.encode(label.as_str().as_bytes()), https)
     }
 
     /// The `Set-Cookie` value. Lax, so that a link in a mail leads to the page of a session; changes
     /// are guarded by tokens.
     pub fn write(self, value: &Secret, https: bool) -> String {
-        let kept = if self == Self::Device { DEVICE_KEPT } else { "" };
-        format!("{}={}; {kept}{}", self.name(https), value.expose(), attributes(https))
+        self.with(value.expose(), https)
+    }
+
+    fn with(self, value: &str, https: bool) -> String {
+        format!("{}={value}; {}{}", self.name(https), self.kept(), self.attributes(https))
+    }
+
+    /// How long the browser keeps it: not at all, once it is closed, where nothing is said.
+    fn kept(self) -> &'static str {
+        match self {
+            Self::SignIn | Self::Form => "",
+            Self::Device => DEVICE_KEPT,
+            Self::Browser | Self::Label => BROWSER_KEPT,
+        }
     }
 
     /// The `Set-Cookie` value that removes it.
     pub fn clear(self, https: bool) -> String {
-        format!("{}=; Max-Age=0; {}", self.name(https), attributes(https))
+        format!("{}=; Max-Age=0; {}", self.name(https), self.attributes(https))
     }
-}
 
-fn attributes(https: bool) -> String {
-    if https {
-        "Path=/; Secure; HttpOnly; SameSite=Lax".to_owned()
-    } else {
-        format!("Path={BASE}/; HttpOnly; SameSite=Lax")
+    /// A browser that is an owner is sent along by our own pages only: no link leads to its sessions.
+    fn attributes(self, https: bool) -> String {
+        let site = if matches!(self, Self::Browser | Self::Label) { "Strict" } else { "Lax" };
+        if https {
+            format!("Path=/; Secure; HttpOnly; SameSite={site}")
+        } else {
+            format!("Path={BASE}/; HttpOnly; SameSite={site}")
+        }
     }
 }
 
@@ -89,6 +129,29 @@ mod tests {
         assert!(Cookie::SignIn.read(&with_cookie(&format!("qwd={a}; qwd={b}")), false).is_none());
         assert!(Cookie::SignIn.read(&with_cookie("qwd=short"), false).is_none());
         assert!(Cookie::SignIn.read(&with_cookie(&format!("qwd={a}; qwd={a}")), false).is_some());
+    }
+
+    #[test]
+    fn a_browser_that_owns_sessions_is_known_after_it_was_closed() {
+        let value: Secret = "a".repeat(43).parse().unwrap();
+        for https in [false, true] {
+            for set in [Cookie::Browser.write(&value, https), Cookie::write_label(&Label::default(), https)] {
+                assert!(set.contains("Max-Age=34560000; ") && set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_travels_whatever_its_letters_and_a_planted_one_counts_only_if_it_is_one() {
+        for text in ["Ada Lovelace", "Jürgen; x=y", "李雷"] {
+            let set = Cookie::write_label(&text.parse().unwrap(), false);
+            let sent = set.split(';').next().unwrap();
+            assert_eq!(Cookie::label(&with_cookie(sent), false).unwrap().as_str(), text);
+        }
+        let planted = |bytes: &[u8]| format!("qwd-label={}", BASE64URL_NOPAD.encode(bytes));
+        for sent in ["qwd-label=%%", "qwd-label=Zm9v; qwd-label=YmFy", &planted(b"a\nb"), &planted(b"\xff")] {
+            assert_eq!(Cookie::label(&with_cookie(sent), false), None, "{sent}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The tokens that guard forms against other sites, and the key they are made with.
 
-use crate::model::Secret;
+use crate::model::{Owner, Secret, SessionId};
 use crate::random;
 use crate::whole;
 use data_encoding::BASE64URL_NOPAD;
@@ -64,23 +64,45 @@ impl Key {
         token.len() == 2 * MAC_BYTES && self.mac(purpose, cookie).verify_slice(&mac).is_ok()
     }
 
-    /// A value for the browser of somebody who has just signed in under this name.
-    pub fn device(&self, name: &str) -> Secret {
+    /// Return a value for the browser of somebody who has just signed in to this account.
+    pub fn device(&self, account: &Owner) -> Secret {
         let random = random::bytes::<DEVICE_HALF>();
-        let mac = self.device_mac(name, &random).finalize().into_bytes();
+        let mac = self.device_mac(account, &random).finalize().into_bytes();
         Secret::from_encoded(BASE64URL_NOPAD.encode(&[&random[..], &mac[..DEVICE_HALF]].concat()))
     }
 
-    /// True if this is such a value, made for this name.
-    pub fn knows_device(&self, name: &str, value: &Secret) -> bool {
+    /// Return true if this is such a value, made for this account.
+    pub fn knows_device(&self, account: &Owner, value: &Secret) -> bool {
         let Ok(bytes) = BASE64URL_NOPAD.decode(value.expose().as_bytes()) else { return false };
         let (random, mac) = bytes.split_at(bytes.len().min(DEVICE_HALF));
-        mac.len() == DEVICE_HALF && self.device_mac(name, random).verify_truncated_left(mac).is_ok()
+        mac.len() == DEVICE_HALF && self.device_mac(account, random).verify_truncated_left(mac).is_ok()
     }
 
-    fn device_mac(&self, name: &str, random: &[u8]) -> Hmac<Sha256> {
+    fn device_mac(&self, account: &Owner, random: &[u8]) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.chain_update(b"device\0").chain_update(random).chain_update(name.to_lowercase())
+        mac.chain_update(b"account's device\0").chain_update(random).chain_update(account.to_string())
+    }
+
+    /// Return the code by which another browser continues this browser's session, while the service is open. It
+    /// names the owner, so that it is void once the session has moved.
+    pub fn continuing(&self, session: &SessionId, owner: &Owner) -> String {
+        let mac = BASE64URL_NOPAD.encode(&self.continuing_mac(session, owner).finalize().into_bytes());
+        format!("{mac}.{}", owner.name())
+    }
+
+    /// Return the owner for whose session this is that code, if it is one; a wrong one takes as long.
+    pub fn continues(&self, session: &SessionId, code: &str) -> Option<Owner> {
+        let (mac, digest) = code.split_once('.')?;
+        let (mac, owner) = (BASE64URL_NOPAD.decode(mac.as_bytes()).ok()?, Owner::browser(digest).ok()?);
+        self.continuing_mac(session, &owner).verify_slice(&mac).is_ok().then_some(owner)
+    }
+
+    fn continuing_mac(&self, session: &SessionId, owner: &Owner) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.chain_update(b"continue from\0")
+            .chain_update(session.as_str())
+            .chain_update(b"\0")
+            .chain_update(owner.to_string())
     }
 
     fn mac(&self, purpose: Purpose<'_>, cookie: &Secret) -> Hmac<Sha256> {
@@ -118,13 +140,30 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_known_for_its_name_only() {
+    fn a_device_is_known_for_its_account_only() {
+        let (key, alice): (Key, Owner) = (Key(vec![7; 32]), "pam:alice".parse().unwrap());
+        let device = key.device(&alice);
+        assert!(key.knows_device(&alice, &device) && !Key(vec![8; 32]).knows_device(&alice, &device));
+        for other in ["pam:Alice", "ldap:alice", "pam:alice@example.org", "pam:EXP\\alice", "pam:bob"] {
+            assert!(!key.knows_device(&other.parse().unwrap(), &device), "{other}");
+        }
+        assert!(!key.knows_device(&alice, &random::secret()));
+        assert_ne!(key.device(&alice), device);
+    }
+
+    #[test]
+    fn a_session_is_continued_by_its_owners_own_code_only() {
         let key = Key(vec![7; 32]);
-        let device = key.device("alice");
-        assert!(key.knows_device("alice", &device) && key.knows_device("Alice", &device));
-        assert!(!key.knows_device("bob", &device) && !Key(vec![8; 32]).knows_device("alice", &device));
-        assert!(!key.knows_device("alice", &random::secret()));
-        assert_ne!(key.device("alice"), device);
+        let (one, other): (SessionId, SessionId) = ("abcdefghjk".parse().unwrap(), "abcdefghjm".parse().unwrap());
+        let [ada, bob]: [Owner; 2] = ["0a", "0b"].map(|byte| Owner::browser(&byte.repeat(32)).unwrap());
+        let code = key.continuing(&one, &ada);
+        assert_eq!(key.continues(&one, &code), Some(ada.clone()));
+        assert_eq!(key.continues(&other, &code).or(Key(vec![8; 32]).continues(&one, &code)), None);
+        assert_ne!(key.continuing(&one, &bob), code);
+        let (mac, _) = code.split_once('.').unwrap();
+        for wrong in ["", ".", mac, &format!("{mac}."), &format!("{mac}.{}", bob.name()), &format!(".{}", ada.name())] {
+            assert_eq!(key.continues(&one, wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -40,9 +40,11 @@ impl Launcher {
         asked_again(|| self.attempt(&call)).map_err(problem)
     }
 
-    /// A call that changes something: never made twice, as the first may have arrived.
+    /// A call that changes something: not made twice where the first may have arrived.
     pub fn change<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> Result<T, Problem> {
-        self.attempt(&call).map_err(problem)
+        let first = self.attempt(&call);
+        let result = if first.as_ref().is_err_and(was_not_sent) { self.attempt(&call) } else { first };
+        result.map_err(problem)
     }
 
     fn attempt<T>(&self, call: impl Fn(&LauncherProxyBlocking<'static>) -> zbus::Result<T>) -> zbus::Result<T> {
@@ -63,6 +65,12 @@ impl Launcher {
             .build()?;
         Ok(current.insert(proxy).clone())
     }
+}
+
+/// Return whether the kernel refused the call, as it does for the first one after the bus was restarted.
+fn was_not_sent(error: &zbus::Error) -> bool {
+    let pipe = rustix::io::Errno::PIPE.raw_os_error();
+    matches!(error, zbus::Error::InputOutput(e) if e.raw_os_error() == Some(pipe))
 }
 
 /// What people are told. A bus that keeps the portal out is a fault of the installation, not theirs.

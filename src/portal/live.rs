@@ -1,32 +1,22 @@
-//! The settings in force for a request.
-//!
-//! Before the configuration has been good once there are none, and the portal serves nothing: the
-//! defaults could let somebody in whom the broken file would keep out.
+//! The settings that hold for a request. Before they have been good once there are none, and the portal serves
+//! nothing.
 
 use crate::config::{Loaded, Watched};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Settings that follow the files below a root.
-pub struct Live {
-    watched: Watched,
-    been_good: AtomicBool,
-}
+pub struct Live(Watched);
 
 impl Live {
-    /// Reads the configuration below `root` for the first time.
+    /// Read the configuration below `root` for the first time.
     pub fn new(root: &Path) -> Self {
-        Self { watched: Watched::new(root), been_good: AtomicBool::new(false) }
+        Self(Watched::new(root))
     }
 
-    /// The settings for the request that has just come. `None`: there never were good ones.
+    /// Return the settings for the request that has just come. `None`: there never were good ones.
     pub fn current(&self) -> Option<Arc<Loaded>> {
-        let (loaded, problem) = self.watched.current();
-        if problem.is_none() {
-            self.been_good.store(true, Ordering::Relaxed);
-        }
-        self.been_good.load(Ordering::Relaxed).then_some(loaded)
+        self.0.current().0
     }
 }
 

@@ -5,15 +5,18 @@
 
 use super::ask::Ask;
 use super::back::Back;
+use super::check_slots::Request;
 use super::identity::{self, Person};
+use super::mail_links::Link;
 use super::refusal::Refusal;
 use super::signins::SignIn;
 use super::site;
-use super::throttle::network;
+use super::throttle::{Attempt, client_keys};
 use crate::config::{Email, Method, Settings};
 use crate::journal;
 use crate::mail::{self, Letter};
 use crate::model::{MailAddress, Secret, UserName, Word};
+use crate::spelling;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
@@ -26,18 +29,13 @@ pub fn settings(settings: &Settings) -> Option<&Email> {
 pub fn send(ask: &Ask<'_>, typed: &str) -> Result<(), Refusal> {
     let email = settings(ask.settings).ok_or_else(Refusal::not_found)?;
     let client = site::client(ask.request);
-    let address: MailAddress = typed.to_ascii_lowercase().parse()?;
-    let most = ask.app.mails_of_clients.lock().unwrap_or_else(PoisonError::into_inner).take(
-        client.map(network),
-        email.per_client,
-        ask.now,
-    );
-    most.map_err(|seconds| {
+    let address: MailAddress = folded(ask, typed).parse()?;
+    count_mail_of(ask, email, client).map_err(|seconds| {
         let minutes = seconds.div_ceil(60);
         let sentence = format!("Many links have been asked for from your address. Try again in {minutes} minutes.");
         Refusal::new(429, "too_many_attempts", sentence).after(seconds)
     })?;
-    let Some(_place) = ask.app.checking.enter(client) else { return Err(Refusal::busy()) };
+    let Some(_place) = ask.app.checking.enter(client, Request::Mail) else { return Err(Refusal::busy()) };
     match may_have(ask, email, &address) {
         Ok(()) => post(ask, email, &address, client),
         Err(why) => {
@@ -47,13 +45,40 @@ pub fn send(ask: &Ask<'_>, typed: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Count a mail for a client, or return how many seconds it has to wait.
+fn count_mail_of(ask: &Ask<'_>, email: &Email, client: Option<IpAddr>) -> Result<(), u64> {
+    let mut mails = ask.app.mails_of_clients.lock().unwrap_or_else(PoisonError::into_inner);
+    let keys = client_keys(client);
+    for (at, (key, allowance)) in keys.iter().enumerate() {
+        let most = email.per_client.saturating_mul(u32::try_from(*allowance).unwrap_or(u32::MAX));
+        if let Err(seconds) = mails.take(key, most, ask.ticks()) {
+            keys[..at].iter().for_each(|(key, _)| mails.give_back(key, ask.ticks()));
+            return Err(seconds);
+        }
+    }
+    Ok(())
+}
+
+/// Return the one spelling of an address: the link goes there, and so proves that one and no other.
+fn folded(ask: &Ask<'_>, typed: &str) -> String {
+    let folded = spelling::fold(typed);
+    if ask.settings.sign_in.fold_sub_addresses { spelling::without_tag(&folded) } else { folded }
+}
+
 /// Why no link is sent to an address.
 fn may_have(ask: &Ask<'_>, email: &Email, address: &MailAddress) -> Result<(), &'static str> {
     if !allowed(email, address) {
         return Err("email: the domain is not allowed");
     }
     let mut mails = ask.app.mails_of_addresses.lock().unwrap_or_else(PoisonError::into_inner);
-    mails.take(address, email.per_address, ask.now).map_err(|_| "email: the address has had its links of this hour")
+    mails
+        .take(mailbox(address).as_bytes(), email.per_address, ask.ticks())
+        .map_err(|_| "email: the address has had its links of this hour")
+}
+
+/// Return whose mailbox an address leads to, as far as links are counted.
+fn mailbox(address: &MailAddress) -> String {
+    spelling::without_tag(address.as_str())
 }
 
 fn allowed(email: &Email, address: &MailAddress) -> bool {
@@ -80,7 +105,11 @@ fn post(ask: &Ask<'_>, email: &Email, address: &MailAddress, client: Option<IpAd
     if problem.word == Word::BadRequest {
         return Ok(());
     }
-    ask.app.mails_of_addresses.lock().unwrap_or_else(PoisonError::into_inner).give_back(address, ask.now);
+    ask.app
+        .mails_of_addresses
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .give_back(mailbox(address).as_bytes(), ask.ticks());
     Err(Refusal::new(503, "unavailable", format!("The mail could not be sent. {} Try again later.", problem.message)))
 }
 
@@ -89,14 +118,25 @@ pub fn redeem(ask: &Ask<'_>, code: &str) -> Result<(Person, Back), Refusal> {
     let email = settings(ask.settings).ok_or_else(Refusal::not_found)?;
     let secret = code.rsplit('#').next().unwrap_or_default().parse::<Secret>().ok();
     let link = secret.and_then(|secret| ask.app.mail_links.redeem(&secret, ask.now));
-    // The domain may have been taken from the list since the mail was sent.
-    let good = link.filter(|link| allowed(email, &link.address));
+    // The domain may have been taken from the list since the mail was sent, and sub-addresses may be folded now.
+    let is_good =
+        |link: &Link| allowed(email, &link.address) && folded(ask, link.address.as_str()) == link.address.as_str();
+    let good = link.filter(is_good);
     let named = good.and_then(|link| Some((link.address.as_str().parse::<UserName>().ok()?, Back::to(&link.back))));
     let Some((name, back)) = named else {
-        identity::refused(ask, "", "email: no link, or one that is used up or over");
+        note_bad_link(ask);
         let sentence = "This link is not good any more: each is good once and for a while. Ask for a new one on the \
                         first page.";
         return Err(Refusal::new(403, "bad_ticket", sentence));
     };
-    Ok((identity::enter(ask, SignIn::new(name, Method::Email.as_str(), ask.now))?, back))
+    Ok((identity::enter(ask, SignIn::new(name, Method::Email, ask.now))?, back))
+}
+
+/// Write down that somebody came with a link that is not good, as often as a client may fail to sign in.
+fn note_bad_link(ask: &Ask<'_>) {
+    let attempt = Attempt { names: &[String::new()], client: site::client(ask.request), device: None };
+    let counted = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner).begin(&attempt, ask.ticks());
+    if counted.is_ok() {
+        identity::refused(ask, "", "email: no link, or one that is used up or over");
+    }
 }

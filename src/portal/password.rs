@@ -3,21 +3,24 @@
 
 use super::ask::Ask;
 use super::chain::{self, Accepted, Checked};
-use super::identity::refused;
+use super::check_slots::Request;
+use super::identity::{self, NAME_SHOWN, REASON_SHOWN, refused};
 use super::refusal::Refusal;
+use super::remote::shown;
 use super::signins::SignIn;
 use super::site;
 use super::throttle::{Attempt, Counted};
+use super::typed_name::{TypedName, counted_as};
 use crate::auth::{self, Answer, Check, CommandCheck, Password, Previous};
 use crate::config::{Method, Settings};
+use crate::journal;
+use crate::model::UserName;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// How much longer than its own time limit a helper is waited for: it has to be started first.
 const MARGIN: Duration = Duration::from_secs(3);
-/// No name that anybody goes by is longer.
-const NAME_MAX: usize = 256;
 
 /// Whether passwords are taken at all.
 pub fn wanted(settings: &Settings) -> bool {
@@ -37,23 +40,66 @@ pub fn check(ask: &Ask<'_>, name: &str, password: &Password) -> Result<SignIn, R
     if name.is_empty() {
         return Err(Refusal::bad_request("Type your name."));
     }
-    let Some(_place) = ask.app.checking.enter(client) else {
+    let Some(_slot) = ask.app.checking.enter(client, wanted_slot(ask, name, client)) else {
         return Err(Refusal::busy());
     };
-    let (counted, started) = (begin(ask, name, client)?, Instant::now());
-    let checked = if password.expose().is_empty() || name.len() > NAME_MAX || name.contains(char::is_control) {
-        Checked { accepted: None, said: Vec::new() }
-    } else {
-        chain::run(&ask.settings.sign_in.methods, name, |method, name, said| {
-            question(ask, method, name, password, said)
-        })
+    let (begun, started) = (ask.ticks(), Instant::now());
+    let counted = begin(ask, name, client)?;
+    let Some(typed) = TypedName::parse(name, &ask.settings.sign_in) else {
+        return Err(refuse_name(ask, &counted, name, begun + started.elapsed().as_secs()));
     };
-    count(ask, &counted, &checked, ask.now + started.elapsed().as_secs());
+    let checked = match password.expose().is_empty() {
+        true => Checked { accepted: None, said: Vec::new(), misnamed: None },
+        false => chain::run(&ask.settings.sign_in.methods, &typed, |method, name, said| {
+            question(ask, method, name, password, said)
+        }),
+    };
+    count(ask, &counted, &checked, begun + started.elapsed().as_secs());
     if let Some(Accepted { method, name, groups }) = checked.accepted {
-        return Ok(SignIn::new(name, method.as_str(), ask.now).of(groups));
+        return Ok(SignIn::new(name, method, ask.now).of(groups));
     }
-    refused(ask, name, &reasons(&checked));
+    if checked.misnamed.is_some() {
+        note_name(ask, name, &reasons(&checked));
+    } else {
+        refused(ask, name, &reasons(&checked));
+    }
     Err(refusal(&checked))
+}
+
+/// Refuse a name that nobody can have. Nobody was asked about it, so nothing has been guessed at: what may be a person's
+/// own name is no failure.
+fn refuse_name(ask: &Ask<'_>, counted: &Counted, name: &str, now: u64) -> Refusal {
+    let may_be_own = is_like_a_name(name);
+    let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    match may_be_own {
+        true => throttle.undecided(counted, now),
+        false => throttle.failed(counted, now),
+    }
+    drop(throttle);
+    match may_be_own {
+        true => note_name(ask, name, "a name that the service does not take"),
+        false => refused(ask, name, "no usable name or password"),
+    }
+    Refusal::new(401, "not_signed_in", format!("This name cannot be used here: a name {}.", UserName::RULE))
+}
+
+/// Return true if a text has nothing but letters of any script, and what stands in names and addresses. A full name has
+/// no digits; a line that somebody tries to forge has.
+fn is_like_a_name(text: &str) -> bool {
+    let is_forged = text.contains(' ') && text.contains(|c: char| c.is_ascii_digit());
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || " .'\u{2019}-_@+".contains(c));
+    is_plain && !is_forged && !text.is_empty()
+}
+
+/// Write that a name is in the way. That is no failure for fail2ban.
+fn note_name(ask: &Ask<'_>, name: &str, why: &str) {
+    let client = identity::named(site::client(ask.request));
+    let line = format!(
+        "Sign-in not possible from {client}: user \"{}\" ({})",
+        journal::plain(name, NAME_SHOWN),
+        journal::plain(why, REASON_SHOWN)
+    );
+    ask.app.odd_names.note(&client, "name", &line);
 }
 
 /// Remembers how it ended.
@@ -61,18 +107,30 @@ fn count(ask: &Ask<'_>, counted: &Counted, checked: &Checked, now: u64) {
     let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
     if checked.accepted.is_some() {
         throttle.succeeded(counted, now);
-    } else if !checked.refused() && checked.unavailable().next().is_some() {
+    } else if checked.misnamed.is_some() || !checked.refused() && checked.unavailable().next().is_some() {
         throttle.undecided(counted, now);
     } else {
         throttle.failed(counted, now);
     }
 }
 
+/// What kind of slot the check may take.
+fn wanted_slot(ask: &Ask<'_>, name: &str, client: Option<IpAddr>) -> Request {
+    let throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+    let failures = throttle.failures(client, ask.ticks());
+    if ask.known_device(name).is_none() {
+        return Request::Password(failures);
+    }
+    let account = throttle.account(&counted_as(name, &ask.settings.sign_in.methods));
+    Request::KnownBrowser { failures, account }
+}
+
 fn begin(ask: &Ask<'_>, name: &str, client: Option<IpAddr>) -> Result<Counted, Refusal> {
     let device = ask.known_device(name);
-    let attempt = Attempt { name, client, device: device.as_ref().map(|d| d.expose().as_bytes()) };
+    let names = counted_as(name, &ask.settings.sign_in.methods);
+    let attempt = Attempt { names: &names, client, device: device.as_ref().map(|d| d.expose().as_bytes()) };
     let mut throttle = ask.app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-    throttle.begin(&attempt, ask.now).map_err(|seconds| {
+    throttle.begin(&attempt, ask.ticks()).map_err(|seconds| {
         let unit = if seconds == 1 { "second" } else { "seconds" };
         let sentence = format!("There were too many attempts. Wait {seconds} {unit}, then try again.");
         Refusal::new(429, "too_many_attempts", sentence).after(seconds)
@@ -114,6 +172,15 @@ fn reasons(checked: &Checked) -> String {
 /// For the person. Which method refused, and whether the name exists, is nobody's business; that a
 /// server does not answer is, since the same password may be right in a minute.
 fn refusal(checked: &Checked) -> Refusal {
+    if let Some(name) = &checked.misnamed {
+        let sentence = format!(
+            "Your password is right, but you are \"{}\" there, which cannot be used as a name here: a name {}. Ask the \
+             administrator for another one.",
+            shown(name),
+            UserName::RULE
+        );
+        return Refusal::new(403, "not_allowed", sentence);
+    }
     let mut down: Vec<&str> = checked.unavailable().collect();
     down.dedup();
     if down.is_empty() {
@@ -140,7 +207,7 @@ mod tests {
             result: *result,
             message: (*message).into(),
         });
-        Checked { accepted: None, said: said.collect() }
+        Checked { accepted: None, said: said.collect(), misnamed: None }
     }
 
     #[test]
@@ -165,5 +232,26 @@ mod tests {
     fn the_journal_says_what_each_method_said() {
         let said = [("imap", Outcome::Refuse, "wrong name or password."), ("command", Outcome::Pass, "")];
         assert_eq!(reasons(&checked(&said)), "imap: wrong name or password; command: no opinion");
+    }
+
+    #[test]
+    fn names_of_people_are_told_from_attempts_to_break_out() {
+        for name in ["ünal", "O\u{2019}Brien", "Ada Lovelace", "李雷", "jürgen@example.org"] {
+            assert!(is_like_a_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "al*",
+            "x\" (y",
+            "a\nb",
+            "al\u{200b}ice",
+            "203.0.113.3: user",
+            "from 203.0.113.2",
+            "alice)(uid=",
+            "a\\b",
+            "alice\u{7f}",
+        ] {
+            assert!(!is_like_a_name(name), "{name:?}");
+        }
     }
 }

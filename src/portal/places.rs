@@ -1,13 +1,13 @@
 //! Places for requests that take long. There are fewer than workers, so that some are always free for
 //! the pages, whatever is being waited for.
 
-use super::throttle::network;
+use crate::model::ClientNetworks;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 /// So many places.
 pub struct Places {
-    taken: Mutex<Vec<Option<u64>>>,
+    taken: Mutex<Vec<ClientNetworks>>,
     most: usize,
     most_of_one: usize,
 }
@@ -15,7 +15,7 @@ pub struct Places {
 /// One of them, until it is dropped.
 pub struct Place<'a> {
     places: &'a Places,
-    client: Option<u64>,
+    client: ClientNetworks,
 }
 
 impl Places {
@@ -26,14 +26,19 @@ impl Places {
 
     /// A place for a client, if one is free for it.
     pub fn enter(&self, client: Option<IpAddr>) -> Option<Place<'_>> {
-        let client = client.map(network);
+        let client = ClientNetworks::of(client);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.iter().filter(|other| **other == client).count();
-        if taken.len() >= self.most || own >= self.most_of_one {
+        if taken.len() >= self.most || !client.has_room(&taken, self.most_of_one, self.most) {
             return None;
         }
         taken.push(client);
         Some(Place { places: self, client })
+    }
+
+    /// Return a place for a client that keeps it for long, if half of all are free.
+    pub fn enter_for_long(&self, client: Option<IpAddr>) -> Option<Place<'_>> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if 2 * taken >= self.most { None } else { self.enter(client) }
     }
 
     /// How many are taken at this moment.
@@ -55,6 +60,24 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readers_of_one_client_who_wait_leave_places_for_others() {
+        let bench = crate::portal::testing::Bench::new();
+        let (a, b) = ("192.0.2.7".parse().ok(), "198.51.100.9".parse().ok());
+        let _taken: Vec<_> = (0..16).filter_map(|_| bench.app.waiting.enter(a)).collect();
+        assert!(bench.app.waiting.enter(b).is_some());
+    }
+
+    #[test]
+    fn those_who_wait_for_long_leave_half_of_the_places() {
+        let places = Places::new(4, 2);
+        let client = |n: u8| format!("192.0.{n}.7").parse().ok();
+        let long: Vec<_> = (0..9).filter_map(|n| places.enter_for_long(client(n))).collect();
+        let short: Vec<_> = (10..19).filter_map(|n| places.enter(client(n))).collect();
+        assert_eq!((long.len(), short.len()), (2, 2));
+        assert!(places.enter_for_long(client(20)).is_none());
+    }
 
     #[test]
     fn places_are_few_and_no_client_takes_them_all() {

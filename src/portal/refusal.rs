@@ -16,12 +16,23 @@ pub struct Refusal {
     pub allow: Option<String>,
     /// When to try again, in seconds.
     pub retry_after: Option<u64>,
+    /// What to type, for a page.
+    pub snippets: Vec<Snippet>,
+}
+
+/// Lines to copy, and what they are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    /// What they are for.
+    pub purpose: String,
+    /// The lines.
+    pub text: String,
 }
 
 impl Refusal {
     /// A refusal that stands for no [`Problem`].
     pub fn new(status: u16, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into(), allow: None, retry_after: None }
+        Self { status, word, message: message.into(), allow: None, retry_after: None, snippets: Vec::new() }
     }
 
     /// A malformed request.
@@ -85,16 +96,56 @@ impl Refusal {
         Self::new(413, "too_large", "The request is larger than 64 kB, which is more than any form here needs.")
     }
 
+    /// The request did not arrive in time.
+    pub fn slow() -> Self {
+        Self::new(408, "timeout", "The request took too long to arrive. Check the connection and try again.")
+    }
+
+    /// One client sends too many bodies side by side.
+    pub fn many_bodies() -> Self {
+        let message = "This network address sends too many requests at once. Try again in a few seconds.";
+        Self::new(429, "too_many_requests", message).after(5)
+    }
+
+    /// The address is longer than any of ours.
+    pub fn long_target() -> Self {
+        Self::new(414, "too_large", "The address is longer than any address here. Open the first page instead.")
+    }
+
+    /// The headers are more or larger than a browser's.
+    pub fn long_head() -> Self {
+        let message =
+            "The headers of the request are too large or too many. Remove the cookies of this site and try again.";
+        Self::new(431, "too_large", message)
+    }
+
+    /// The header `Expect` asks for something unknown.
+    pub fn other_expectation() -> Self {
+        Self::new(417, "bad_request", "The header 'Expect' may only be 100-continue.")
+    }
+
+    /// A version of HTTP that is not spoken here.
+    pub fn other_version() -> Self {
+        Self::new(505, "bad_request", "This server speaks HTTP/1.0 and HTTP/1.1.")
+    }
+
+    /// The configuration was never good.
+    pub fn no_configuration() -> Self {
+        let message = "The configuration of this service is broken. The administrator finds the file and line with 'qwdctl check'.";
+        Self::new(503, "unavailable", message)
+    }
+
     /// The heading of the page that tells of it.
     pub fn title(&self) -> &'static str {
         match self.status {
-            400 => "This request was not understood",
+            400 | 417 | 505 => "This request was not understood",
             401 => "Please sign in",
             403 => "This is not allowed",
             404 => "Not found",
             405 => "This is not how to use this address",
+            408 => "Too slow",
             409 => "Not possible now",
-            413 => "Too large",
+            413 | 414 | 431 => "Too large",
             415 => "This kind of data is not taken",
             421 => "Wrong address",
             429 => "Too many attempts",

@@ -9,6 +9,7 @@ use super::http::Request;
 use super::signins::SignIn;
 use crate::config::{Method, Settings};
 use crate::journal;
+use crate::model::UserName;
 
 const USER: &str = "x-remote-user";
 const GROUPS: &str = "x-remote-groups";
@@ -21,10 +22,13 @@ pub fn user(request: &Request, settings: &Settings, now: u64) -> Option<SignIn> 
         return None;
     }
     // A header that comes twice names nobody.
-    let name = chain::usable(request.header(USER).ok()??).ok()?;
+    let name = request.header(USER).ok()??;
+    // Letters that are not in the alphabet stay: they may be what tells two people apart there.
+    let name = if settings.sign_in.remote_user_fold_case { name.to_ascii_lowercase() } else { name.to_owned() };
+    let name = chain::usable(&name).ok()?;
     let groups = request.header(GROUPS).ok()?.unwrap_or_default();
     let groups = groups.split([',', ';']).map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned);
-    Some(SignIn::new(name, Method::RemoteUser.as_str(), now).of(groups.collect()))
+    Some(SignIn::new(name, Method::RemoteUser, now).of(groups.collect()))
 }
 
 /// Why nobody is there although Apache should have signed somebody in; else empty.
@@ -34,15 +38,23 @@ pub fn missing(request: &Request, settings: &Settings) -> String {
     }
     match request.header(USER) {
         Ok(Some(name)) if !name.is_empty() => format!(
-            "The web server says that you are \"{}\", which is no name that this service takes. The administrator \
-             lets the web server use another attribute as the name.",
-            journal::plain(name, SHOWN)
+            "The web server says that you are \"{}\", which is no name that this service takes: a name {}. The \
+             administrator lets the web server use another attribute as the name.",
+            shown(name),
+            UserName::RULE
         ),
         _ if settings.sign_in.methods.len() > 1 => String::new(),
         _ => "The web server should have signed you in, but does not say who you are. The administrator finds in \
               the manual page qwd-portal(8) how Apache is told to."
             .to_owned(),
     }
+}
+
+/// A name for a page: letters as they are, of all languages; the rest escaped.
+pub(super) fn shown(name: &str) -> String {
+    let letter =
+        |c: char| if c.is_alphanumeric() { c.to_string() } else { journal::plain(c.encode_utf8(&mut [0; 4]), 1) };
+    name.chars().take(SHOWN).map(letter).collect()
 }
 
 #[cfg(test)]
@@ -72,6 +84,22 @@ mod tests {
     }
 
     #[test]
+    fn a_capital_makes_no_second_person_unless_a_setting_says_so() {
+        let mut settings = with(&[Method::RemoteUser]);
+        let named = |text: &str, settings: &Settings| {
+            user(&request(&[(USER, text)]), settings, 1).map(|sign_in| sign_in.name.to_string())
+        };
+        for text in ["alice", "ALICE", "Alice"] {
+            assert_eq!(named(text, &settings).as_deref(), Some("alice"));
+        }
+        // Apache has proven this name, and no other.
+        assert_eq!(named("Alice+x@Example.org", &settings).as_deref(), Some("alice+x@example.org"));
+        assert_eq!(named("\u{212a}ate", &settings), None);
+        settings.sign_in.remote_user_fold_case = false;
+        assert_eq!(named("ALICE", &settings).as_deref(), Some("ALICE"));
+    }
+
+    #[test]
     fn a_header_that_is_no_name_is_nobody_and_the_page_says_why() {
         let settings = with(&[Method::RemoteUser]);
         let odd: [&[(&str, &str)]; 5] = [
@@ -85,7 +113,11 @@ mod tests {
             assert_eq!(user(&request(headers), &settings, 1), None, "{headers:?}");
             assert!(missing(&request(headers), &settings).starts_with("The web server s"));
         }
-        assert!(missing(&request(&[(USER, "CN=Alice,O=Example")]), &settings).contains("\"CN=Alice,O=Example\""));
+        for name in ["CN=Alice,O=Example", "Alice Smith", "Jürgen Müller", "jürgen"] {
+            let sentence = missing(&request(&[(USER, name)]), &settings);
+            assert!(sentence.contains(&format!("you are \"{name}\", which is no name")), "{sentence}");
+        }
+        assert!(missing(&request(&[(USER, "a\u{85}\"b")]), &settings).contains("\"a\\u{85}\\\"b\""));
         assert_eq!(missing(&request(&[]), &with(&[Method::RemoteUser, Method::Pam])), "");
         assert_eq!(missing(&request(&[]), &with(&[Method::Pam])), "");
     }

@@ -1,16 +1,22 @@
 //! From a request to an answer: every gate in one place, in one order, for every route.
 //!
-//! settings → host name → client → route → person → token against other sites → handler.
+//! settings → Apache → https → host name → client → route → person → token against other sites → handler.
+//!
+//! The gates up to the route are passed before a body is read, and again with it.
 
 use super::App;
 use super::ask::Ask;
 use super::http::{BASE, Method, Reply, Request};
+use super::https;
 use super::identity::{self, Person};
 use super::refusal::Refusal;
 use super::routes::ROUTES;
 use super::site::{self, Site};
 use super::{api, pages};
 use crate::config::Settings;
+use crate::journal::{self, OncePerMinute};
+use crate::proxy_headers::Verified;
+use std::net::IpAddr;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +71,20 @@ pub fn answer(app: &App, request: &Request, now: u64) -> Reply {
 
 fn answered(app: &App, request: &Request, now: u64) -> Reply {
     let Some(loaded) = app.live.current() else {
-        let refusal = Refusal::new(
-            503,
-            "unavailable",
-            "The configuration of this service is broken. The administrator finds the file and line with 'qwdctl check'.",
-        );
-        return refused(None, request, &refusal);
+        return refused(None, request, &Refusal::no_configuration());
     };
     let settings = &loaded.settings;
     admitted(app, settings, request, now).unwrap_or_else(|refusal| refused(Some(settings), request, &refusal))
+}
+
+/// Decide by its head alone whether the body of a request is worth reading: a stranger's is not.
+pub fn judge(app: &App, request: &Request) -> Result<(), Refusal> {
+    let loaded = app.live.current().ok_or_else(Refusal::no_configuration)?;
+    if https::redirect(&loaded.settings, request, verify(app, request)?).is_some() {
+        return Ok(());
+    }
+    pass_gates(app, &loaded.settings, request)?;
+    find(request.method, &request.path).map(|_| ())
 }
 
 /// Answers a request that could not even be read.
@@ -89,24 +100,54 @@ fn refused(settings: Option<&Settings>, request: &Request, refusal: &Refusal) ->
 }
 
 fn admitted(app: &App, settings: &Settings, request: &Request, now: u64) -> Result<Reply, Refusal> {
-    let site = Site::of(request, settings.public_url.as_deref(), &app.own_names)?;
-    identity::admit(settings, request)?;
+    if let Some(reply) = https::redirect(settings, request, verify(app, request)?) {
+        return Ok(reply);
+    }
+    let (site, verified) = pass_gates(app, settings, request)?;
     if request.path == BASE && request.method == Method::Get {
         return Ok(Reply::see_other("/"));
     }
     let Found { route, id, share } = find(request.method, &request.path)?;
-    let person = Person::of(request, settings, site.https(), &app.sign_ins, now);
+    let person = Person::of(request, settings, site.https(), app, now);
     let mut ask = Ask::new(app, settings, request, site, person, now).about(id, share);
-    let reply = run(route, &mut ask)?;
+    let reply = run(route, &mut ask, verified)?;
     Ok(ask.with_cookie(reply))
 }
 
-fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
+/// Check where a request comes from: Apache, under which name, from which client.
+fn pass_gates(app: &App, settings: &Settings, request: &Request) -> Result<(Site, Verified), Refusal> {
+    let verified = verify(app, request)?;
+    // Nobody reaches an open service under its public address.
+    let public_url = settings.public_url.as_deref().filter(|_| !identity::is_open(settings));
+    let site = Site::of(request, public_url, &app.own_names)?;
+    identity::admit(settings, request, &site, verified)?;
+    Ok((site, verified))
+}
+
+/// Refuse a request that does not come from Apache, or not with all that Apache says of it.
+fn verify(app: &App, request: &Request) -> Result<Verified, Refusal> {
+    static LOG: OncePerMinute = OncePerMinute::new();
+    let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    app.proxy_secret.verify(&headers).map_err(|error| {
+        if let Some(more) = LOG.due() {
+            log::warn!(MESSAGE_ID = journal::id::REFUSED;
+                "A request was refused, and {more} more since the last such line: {error}");
+        }
+        let code = match error.status() {
+            503 => "unavailable",
+            400 => "bad_request",
+            _ => "not_allowed",
+        };
+        Refusal::new(error.status(), code, error.to_string())
+    })
+}
+
+fn run(route: &Route, ask: &mut Ask<'_>, verified: Verified) -> Result<Reply, Refusal> {
     let known = match route.who {
         Who::Anyone => true,
         Who::Visitor => ask.person.is_some() || identity::is_open(ask.settings),
         Who::SignedIn | Who::Administrator => ask.person.is_some(),
-        Who::Reader => return reader(route, ask),
+        Who::Reader => return reader(route, ask, verified),
     };
     if !known {
         // A page asks who is there, and comes back.
@@ -124,8 +165,11 @@ fn run(route: &Route, ask: &mut Ask<'_>) -> Result<Reply, Refusal> {
 }
 
 /// Where the client is decides, and not who it is: programs do not sign in.
-fn reader(route: &Route, ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    if !site::client(ask.request).is_some_and(|client| ask.settings.monitor.is_reader(client)) {
+fn reader(route: &Route, ask: &Ask<'_>, verified: Verified) -> Result<Reply, Refusal> {
+    // Behind another proxy, every client seems to be on this machine.
+    let is_known = |client: IpAddr| !(verified.forwarded && client.is_loopback());
+    let client = site::client(ask.request).filter(|client| is_known(*client));
+    if !client.is_some_and(|client| ask.settings.monitor.is_reader(client)) {
         let sentence = "The metrics are for programs on this machine, and for those that the administrator lists as \
                         'metrics_clients' in [monitor] of /etc/qemu-web-desktop/config.toml.";
         return Err(Refusal::new(403, "not_allowed", sentence));

@@ -1,31 +1,37 @@
-//! tiny_http on the socket that systemd passes, with a fence around it.
+//! The server: whole requests go from the acceptor to workers, whose answers go back to the client.
 //!
-//! It has no limit on bodies, allocates what `Content-Length` claims when an unread request is
-//! dropped, and ends its accept thread silently. So bodies are read up to a limit, requests that
-//! claim absurd lengths are answered and never dropped, and the program ends (for systemd to start it
-//! again) when nothing is accepted any more. Time limits and limits of headers are Apache's.
+//! ```text
+//! socket ──> acceptor ──> connection: head, body ──> queue ──> worker: router
+//!               ▲                                                 │
+//!               └────── what the client has not taken yet ────────┘
+//! ```
+//!
+//! tiny_http knows the methods and writes the answers. Its own loop starts a thread for each connection, ends
+//! the program when it cannot, waits for bodies on workers and takes no byte above 127, so requests are read
+//! in front of it: one thread waits for all clients at once, each with a deadline, and their number is limited
+//! whatever Apache's settings are. A connection carries one request, as Apache uses it.
+
+pub mod acceptor;
+pub mod body;
+pub mod connection;
+pub mod head;
+pub mod queue;
 
 use super::App;
-use super::http::{Method, Reply, Request};
-use super::refusal::Refusal;
+use super::http::Reply;
 use super::router;
+use acceptor::Acceptor;
+use connection::{Limits, Step};
+use queue::RequestQueue;
 use std::convert::Infallible;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tiny_http::{Header, Server, StatusCode};
-use zeroize::Zeroizing;
+use tiny_http::{HTTPVersion, Header, StatusCode};
 
 /// Requests that are answered side by side.
 pub const WORKERS: usize = 16;
-/// The largest body that is taken.
-const BODY_LIMIT: u64 = 64 << 10;
-/// A larger body is read and thrown away up to here, so that the client gets to read the answer.
-const DRAIN_LIMIT: u64 = 1 << 20;
-/// Requests that could not be dropped, each with its connection, before the program starts afresh.
-const LEAK_LIMIT: usize = 64;
 
 const ALWAYS: [(&str, &str); 8] = [
     ("Server", "qemu-web-desktop"),
@@ -36,7 +42,8 @@ const ALWAYS: [(&str, &str); 8] = [
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
+    // Not "no-referrer", with which browsers hide the Origin of our own forms.
+    ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
@@ -52,99 +59,49 @@ pub fn passed_socket() -> Result<UnixListener, String> {
     }
 }
 
-/// Serves until the accept thread ends; then the process ends with it.
+/// Serve until nothing can be accepted any more; then the program ends, and systemd starts it again.
 pub fn serve(listener: UnixListener, app: App) -> Result<Infallible, String> {
-    let server = Server::from_listener(listener, None).map_err(|e| format!("The socket cannot be used: {e}."))?;
-    let (server, app) = (Arc::new(server), Arc::new(app));
-    let workers = (0..WORKERS).map(|_| {
-        let (server, app) = (Arc::clone(&server), Arc::clone(&app));
-        std::thread::Builder::new().name("worker".into()).spawn(move || work(&server, &app))
-    });
-    let workers: Vec<_> = workers.collect::<Result<_, _>>().map_err(|e| format!("No thread can be started: {e}."))?;
+    serve_within(listener, app, Limits::default())
+}
+
+/// Serve within other limits than the usual ones.
+pub fn serve_within(listener: UnixListener, app: App, limits: Limits) -> Result<Infallible, String> {
+    let unusable = |e: std::io::Error| format!("The socket cannot be used: {e}.");
+    let (app, queue) = (Arc::new(app), Arc::new(RequestQueue::new(limits.requests).map_err(unusable)?));
+    // All threads there will ever be: nobody who connects makes one start.
+    for _ in 0..WORKERS {
+        let (queue, app) = (Arc::clone(&queue), Arc::clone(&app));
+        let worker = std::thread::Builder::new().name("worker".into());
+        worker.spawn(move || work(&queue, &app)).map_err(|e| format!("No thread can be started: {e}."))?;
+    }
+    let acceptor = Acceptor::new(app, listener, queue, limits).map_err(unusable)?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    for worker in workers {
-        let _ = worker.join();
-    }
-    Err("All workers have ended.".into())
+    acceptor.run()
 }
 
-fn work(server: &Server, app: &App) {
+fn work(queue: &RequestQueue, app: &App) {
     loop {
-        match server.recv() {
-            Ok(request) => handle(app, request),
-            Err(e) => {
-                // Dropping the server would remove systemd's socket from the file system.
-                log::error!("No connection can be accepted any more, so qwd-portal starts afresh: {e}");
-                std::process::exit(1);
-            }
-        }
+        let queue::Job { mut connection, request } = queue.pop();
+        let reply = router::answer(app, &request, now());
+        let step = connection.answer(render(reply, connection.is_head()));
+        queue.finish(matches!(step, Step::Wait).then_some(connection));
     }
 }
 
-fn handle(app: &App, mut raw: tiny_http::Request) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let mut request = head(&raw);
-    let (reply, harmless) = match body(&mut raw, &request) {
-        Ok(body) => {
-            request.body = body;
-            (router::answer(app, &request, now), true)
-        }
-        Err((refusal, harmless)) => (router::refuse(app, &request, &refusal), harmless),
-    };
-    if harmless {
-        let _ = raw.respond(response(reply));
-    } else {
-        answer_and_keep(raw, reply);
-    }
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// All but the body.
-fn head(raw: &tiny_http::Request) -> Request {
-    let headers = raw
-        .headers()
-        .iter()
-        .map(|h| (h.field.as_str().as_str().to_ascii_lowercase(), h.value.as_str().to_owned()))
-        .collect();
-    Request::new(method(raw.method()), raw.url(), headers, Vec::new())
-}
-
-fn method(method: &tiny_http::Method) -> Method {
-    match method {
-        tiny_http::Method::Get | tiny_http::Method::Head => Method::Get,
-        tiny_http::Method::Post => Method::Post,
-        tiny_http::Method::Delete => Method::Delete,
-        _ => Method::Other,
-    }
-}
-
-/// The body, or why it is not taken; false if dropping the request could end the process, or leave its
-/// body to be read as the next request.
-fn body(raw: &mut tiny_http::Request, request: &Request) -> Result<Zeroizing<Vec<u8>>, (Refusal, bool)> {
-    let framing = |text: &str, harmless: bool| (Refusal::bad_request(text), harmless);
-    let has = |name: &str| request.headers.iter().any(|(n, _)| n == name);
-    let upgrade = request.headers.iter().any(|(n, v)| n == "connection" && v.to_ascii_lowercase().contains("upgrade"));
-    if upgrade {
-        // The rest of the connection would count as the body.
-        return Err(framing("This address does not change protocols.", true));
-    }
-    let lengths = request.headers.iter().filter(|(n, _)| n == "content-length").count();
-    if lengths > 1 || (has("content-length") && raw.body_length().is_none()) {
-        return Err(framing("The length of the request is not clear: send one Content-Length.", false));
-    }
-    if raw.body_length().is_some_and(|length| length as u64 > DRAIN_LIMIT) {
-        return Err((Refusal::too_large(), false));
-    }
-    // With room for all that is taken: what grows moves, and leaves copies of passwords behind.
-    let unsaid = if has("transfer-encoding") { BODY_LIMIT } else { 0 };
-    let expected = raw.body_length().map_or(unsaid, |length| length as u64).min(BODY_LIMIT) + 1;
-    let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or_default()));
-    let broken = |_| framing("The request broke off.", true);
-    raw.as_reader().take(BODY_LIMIT + 1).read_to_end(&mut body).map_err(broken)?;
-    if body.len() as u64 <= BODY_LIMIT {
-        return Ok(body);
-    }
-    let rest = std::io::copy(&mut raw.as_reader().take(DRAIN_LIMIT), &mut std::io::sink()).map_err(broken)?;
-    Err((Refusal::too_large(), rest < DRAIN_LIMIT))
+/// The bytes of an answer.
+fn render(reply: Reply, is_head: bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(reply.body.len() + 1024);
+    // Writing to memory does not fail.
+    let _ = response(reply).raw_print(&mut bytes, HTTPVersion(1, 1), &[], is_head, None);
+    // tiny_http leaves this header to its own loop.
+    let first = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    bytes.splice(first..first, *b"Connection: close\r\n");
+    bytes
 }
 
 fn response(reply: Reply) -> tiny_http::Response<Cursor<Vec<u8>>> {
@@ -154,22 +111,4 @@ fn response(reply: Reply) -> tiny_http::Response<Cursor<Vec<u8>>> {
     let length = Some(reply.body.len());
     tiny_http::Response::new(StatusCode(reply.status), headers, Cursor::new(reply.body), length, None)
         .with_chunked_threshold(usize::MAX)
-}
-
-/// Answers a request that must not be dropped. It stays in memory with its connection, so after some
-/// of these the program starts afresh. Apache's `LimitRequestBody` lets none of them through.
-fn answer_and_keep(raw: tiny_http::Request, reply: Reply) {
-    static KEPT: AtomicUsize = AtomicUsize::new(0);
-    let mut text = Vec::new();
-    let written = response(reply).raw_print(&mut text, tiny_http::HTTPVersion(1, 1), &[], false, None);
-    // The only way to the connection without dropping the request leads through an interim answer.
-    let mut stream = raw.upgrade("none", tiny_http::Response::empty(100));
-    if written.is_ok() {
-        let _ = stream.write_all(&text).and_then(|()| stream.flush());
-    }
-    std::mem::forget(stream);
-    if KEPT.fetch_add(1, Ordering::Relaxed) >= LEAK_LIMIT {
-        log::error!("Many requests claimed bodies beyond every limit, so qwd-portal starts afresh.");
-        std::process::exit(1);
-    }
 }

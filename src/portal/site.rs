@@ -5,6 +5,8 @@
 
 use super::http::{BASE, Request};
 use super::refusal::Refusal;
+use crate::journal;
+use crate::proxy_headers::is_loopback;
 use std::net::IpAddr;
 
 /// The checked scheme and authority of a request, as `https://desktops.example.org`.
@@ -21,7 +23,7 @@ impl Site {
             let url = url.to_ascii_lowercase();
             let (scheme, authority) = url.split_once("://").unwrap_or(("http", &url));
             if without_default_port(scheme, &host) != without_default_port(scheme, authority) {
-                return Err(wrong_name());
+                return Err(wrong_name(&host, &url));
             }
             return Ok(Self { origin: format!("{scheme}://{}", without_default_port(scheme, authority)) });
         }
@@ -30,7 +32,7 @@ impl Site {
             Some(name) if is_own(name, own_names) => {
                 Ok(Self { origin: format!("{scheme}://{}", without_default_port(scheme, &host)) })
             }
-            _ => Err(wrong_name()),
+            _ => Err(unknown_name(&host, own_names)),
         }
     }
 
@@ -44,19 +46,56 @@ impl Site {
         self.origin.starts_with("https:")
     }
 
+    /// Return the host without its port.
+    pub fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority);
+        name_of(authority).unwrap_or(authority)
+    }
+
+    /// Return true if links to this site lead nowhere on other computers.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.host())
+    }
+
     /// An absolute link to a path below [`BASE`].
     pub fn link(&self, path: &str) -> String {
         format!("{}{BASE}{path}", self.origin)
     }
 }
 
-fn wrong_name() -> Refusal {
-    Refusal::new(
-        421,
-        "misdirected",
-        "This service is not reached under this name. The administrator sets the name that people use as \
-         'public_url' in /etc/qemu-web-desktop/config.toml.",
-    )
+/// Characters of a host that is quoted.
+const SHOWN: usize = 100;
+
+/// The address is set, and another one came: a proxy in front may not pass on what the browser sent.
+fn wrong_name(came: &str, expected: &str) -> Refusal {
+    let message = format!(
+        "This service is at {expected}{BASE}/, and the request came for {}. If that is the address you opened, the web \
+         server or a proxy in front of it changes the header Host: the administrator has it pass on the browser's, \
+         with its port (nginx: proxy_set_header Host $http_host), or corrects 'public_url' in \
+         /etc/qemu-web-desktop/config.toml.",
+        quoted(came)
+    );
+    Refusal::new(421, "misdirected", message)
+}
+
+fn unknown_name(came: &str, own_names: &[String]) -> Refusal {
+    let names = own_names.iter().map(String::as_str).chain(["localhost"]).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "The request came for {}, which is no name of this server: it expects its addresses and {names}. The \
+         administrator sets the address that people use as 'public_url' in /etc/qemu-web-desktop/config.toml.",
+        quoted(came)
+    );
+    Refusal::new(421, "misdirected", message)
+}
+
+fn quoted(host: &str) -> String {
+    if host.is_empty() { "no host at all".to_owned() } else { format!("\"{}\"", journal::plain(host, SHOWN)) }
+}
+
+/// Return true if an authority has the name of a URL, whatever the ports.
+pub fn is_same_name(authority: &str, url: &str) -> bool {
+    let other = url.split_once("://").map_or(url, |(_, authority)| authority);
+    name_of(authority).zip(name_of(other)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 /// What Apache says about its own connection to the client.
@@ -81,6 +120,8 @@ fn name_of(authority: &str) -> Option<&str> {
 }
 
 fn is_own(name: &str, own_names: &[String]) -> bool {
+    // The root of all names may be named, too.
+    let name = name.strip_suffix('.').unwrap_or(name);
     let address = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
     let is_address = match address {
         Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -150,6 +191,19 @@ mod tests {
         assert_eq!(origin("desktops.example.org:443", url).unwrap(), "https://desktops.example.org");
         assert_eq!(origin("localhost", url), None);
         assert_eq!(origin("desktops.example.org:8443", url), None);
+    }
+
+    #[test]
+    fn a_refusal_names_the_host_that_came_and_the_one_expected() {
+        let names = ["desk".to_owned()];
+        let refused = |host: &str, url| Site::of(&request(&[("host", host)]), url, &names).unwrap_err().message;
+        let told = refused("desktops.example.org", Some("https://desktops.example.org:8443"));
+        assert!(told.contains("came for \"desktops.example.org\"."), "{told}");
+        assert!(told.contains("is at https://desktops.example.org:8443/qemu-web-desktop/,"), "{told}");
+        let told = refused("other.example", None);
+        assert!(told.contains("\"other.example\"") && told.contains("desk, localhost"), "{told}");
+        assert!(refused("", None).contains("no host at all"));
+        assert!(refused(&"x".repeat(10_000), None).len() < 600 && refused("a\u{1b}[2J", None).contains("\\u{1b}"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::App;
 use super::launcher::Launcher;
 use crate::bus::{Asker, Figures, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer};
 use crate::model::{Problem, Word};
+use crate::proxy_headers;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,10 +48,12 @@ pub(super) fn a_session(id: &str, owner: &str) -> Session {
     Session {
         id: id.into(),
         owner: owner.into(),
+        owner_id: format!("pam:{owner}"),
         machine: "Debian 12 (desktop).qcow2".into(),
         description: "Debian 12 with Xfce".into(),
         state: "running".into(),
         message: String::new(),
+        paused: String::new(),
         cpus: 1,
         memory_bytes: 1 << 30,
         created_at: 1_000_000,
@@ -73,7 +76,7 @@ pub(super) struct World {
     pub(super) shares: Vec<Share>,
     pub(super) viewers: Vec<Viewer>,
     pub(super) machines: Vec<Machine>,
-    /// Refuses the next creation.
+    /// Refuses the next creation or extension.
     pub(super) refusal: Option<Problem>,
     pub(super) created: Vec<(Asker, NewSession)>,
     /// What is accepted, of everybody.
@@ -82,12 +85,19 @@ pub(super) struct World {
     pub(super) admins: Vec<String>,
     /// How often the monitor was looked at, and pictures were taken.
     pub(super) readings: u64,
+    /// How often somebody would have waited for another list.
+    pub(super) waited: u32,
     pub(super) pictures: u32,
 }
 
 impl World {
     fn is_admin(&self, asker: &Asker) -> bool {
         self.admins.contains(&asker.name)
+    }
+
+    /// Tests give sessions by a name alone, or to one browser.
+    fn is_of(session: &Session, asker: &Asker) -> bool {
+        session.owner_id == asker.owner || session.owner == asker.name
     }
 }
 
@@ -96,13 +106,13 @@ struct Fake(Arc<Mutex<World>>);
 impl Fake {
     fn find(&self, asker: &Asker, id: &str) -> Result<Session, Problem> {
         let world = self.0.lock().unwrap();
-        let found = world.sessions.iter().find(|s| s.id == id && (world.is_admin(asker) || s.owner == asker.name));
+        let found = world.sessions.iter().find(|s| s.id == id && (world.is_admin(asker) || World::is_of(s, asker)));
         found.cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))
     }
 
     fn those(&self, asker: &Asker, all: bool, over: bool) -> Vec<Session> {
         let world = self.0.lock().unwrap();
-        let theirs = world.sessions.iter().filter(|s| (all && world.is_admin(asker)) || s.owner == asker.name);
+        let theirs = world.sessions.iter().filter(|s| (all && world.is_admin(asker)) || World::is_of(s, asker));
         theirs.filter(|s| s.is_over() == over).cloned().collect()
     }
 
@@ -137,6 +147,13 @@ impl Fake {
         Ok((self.those(&asker, all, false), self.those(&asker, all, true)))
     }
 
+    fn wait_list(&self, asker: Asker, all: bool, version: &str, seconds: u32) -> Result<String, Problem> {
+        let states: Vec<_> = self.those(&asker, all, false).into_iter().map(|s| s.id + &s.state).collect();
+        let now = format!("v{}", states.join("."));
+        self.0.lock().unwrap().waited += u32::from(seconds > 0 && now == version);
+        Ok(now)
+    }
+
     fn get(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
         self.find(&asker, id)
     }
@@ -153,7 +170,18 @@ impl Fake {
         self.change(&asker, id, |s| s.state = "ended".into())
     }
 
+    fn claim(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
+        let mut world = self.0.lock().unwrap();
+        let session = world.sessions.iter_mut().find(|s| s.id == id);
+        let session = session.ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))?;
+        session.owner_id = asker.owner;
+        Ok(session.clone())
+    }
+
     fn extend(&self, asker: Asker, id: &str, seconds: u64) -> Result<Session, Problem> {
+        if let Some(refusal) = self.0.lock().unwrap().refusal.take() {
+            return Err(refusal);
+        }
         self.change(&asker, id, |s| s.expires_at += seconds)
     }
 
@@ -186,7 +214,7 @@ impl Fake {
         Ok(self.0.lock().unwrap().viewers.clone())
     }
 
-    fn join(&self, asker: Asker, secret: &str) -> Result<Joined, Problem> {
+    fn join_from(&self, asker: Asker, secret: &str, _address: &str) -> Result<Joined, Problem> {
         let session = self.look(secret)?;
         let mut world = self.0.lock().unwrap();
         world.viewers.push(Viewer { session: session.id.clone(), name: asker.name, ..Viewer::default() });
@@ -287,7 +315,9 @@ impl Bench {
         let connections = Arc::new(Mutex::new(Vec::new()));
         let (for_launcher, servers) = (Arc::clone(&world), Arc::clone(&connections));
         let launcher = Launcher::by(Arc::new(move || connect(&for_launcher, &servers)));
-        let app = App::new(root.path(), &root.path().join("state"), launcher).unwrap();
+        let app =
+            App::new(root.path(), &root.path().join("state"), launcher, proxy_headers::testing::secret(), |now| now)
+                .unwrap();
         Self { root, world, app, connections }
     }
 }

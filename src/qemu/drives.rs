@@ -4,6 +4,7 @@ use super::argv::{Disk, Plan, push};
 use super::{IMAGE_PATH, KEPT_VARIABLES_PATH, OWN_VARIABLES_PATH, VARIABLES_PATH};
 use crate::config::{Architecture, DiskBus, Firmware};
 use crate::images::Format;
+use crate::model::Bytes;
 use serde_json::{Value, json};
 
 fn node(value: &Value) -> [String; 2] {
@@ -33,6 +34,16 @@ pub(super) fn firmware(plan: &Plan, args: &mut Vec<String>) {
         // Only code in system management mode, which is the firmware's own, may change the variables.
         push(args, ["-global", "driver=cfi.pflash01,property=secure,value=on"]);
     }
+}
+
+/// Return the largest file that QEMU with these arguments may write, where its guest may write `disk_max` bytes.
+///
+/// QEMU's NVMe tells its guest of an error, which ruins the guest's file system. There the launcher pauses the guest
+/// before the kernel refuses a write (`launcher/disks.rs`), and has more bytes for that than a guest writes meanwhile.
+pub fn file_limit(disk_max: Bytes, argv: &[String]) -> Bytes {
+    const NVME_MARGIN: u64 = 1 << 30;
+    let has_nvme = argv.iter().any(|argument| argument.starts_with("nvme,"));
+    Bytes(disk_max.0.saturating_add(if has_nvme { NVME_MARGIN } else { 0 }))
 }
 
 /// The session's disk, what it stands on, and a CD beside it.
@@ -87,13 +98,15 @@ fn disk_first(plan: &Plan) -> bool {
     matches!(plan.disk, Disk::Install { .. })
 }
 
+/// A disk that takes no more pauses the guest, which can go on later: told of the error, it would lose its file system.
 fn disk_device(plan: &Plan, args: &mut Vec<String>) {
     let device = match plan.hardware.disk {
         // As the predecessor's machines were installed on: every guest can boot from it.
-        DiskBus::Ide => "ide-hd,drive=disk,bus=ide.0,unit=0".to_owned(),
-        DiskBus::Sata => format!("ide-hd,drive=disk,bus={}.0", sata(plan)),
-        DiskBus::Virtio => "virtio-blk-pci,drive=disk".to_owned(),
-        DiskBus::Scsi => "scsi-hd,drive=disk,bus=scsi.0".to_owned(),
+        DiskBus::Ide => "ide-hd,drive=disk,werror=stop,bus=ide.0,unit=0".to_owned(),
+        DiskBus::Sata => format!("ide-hd,drive=disk,werror=stop,bus={}.0", sata(plan)),
+        DiskBus::Virtio => "virtio-blk-pci,drive=disk,werror=stop".to_owned(),
+        DiskBus::Scsi => "scsi-hd,drive=disk,werror=stop,bus=scsi.0".to_owned(),
+        // The one that has no such property.
         DiskBus::Nvme => format!("nvme,drive=disk,serial={}", plan.id),
     };
     push(args, ["-device", &format!("{device},bootindex={}", u8::from(!disk_first(plan)))]);

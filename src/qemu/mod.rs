@@ -7,14 +7,21 @@
 mod argv;
 mod drives;
 mod hardware;
+mod start;
 
 pub use argv::{Accel, Disk, NETDEV, Network, Nvram, Plan, argv, board};
+pub use drives::file_limit;
 pub use hardware::{FirmwareFiles, Hardware, Need, SWTPM, host};
+pub use start::{DescriptorKind, Overlay, StartDocument};
 
-/// The name of the monitor socket that the launcher uses, in the session's runtime directory.
+/// The name of the monitor socket that the launcher uses, in the session's directory, which is root's alone.
 pub const LAUNCHER_SOCKET: &str = "launcher.sock";
 /// The name of the monitor socket that ends a session: QEMU serves one client a socket at a time.
 pub const STOP_SOCKET: &str = "stop.sock";
+/// Where that one is bound in the session's unit.
+pub const STOP_SOCKET_PATH: &str = "/run/stop.sock";
+/// The overlay's file name, wherever its folder is.
+pub const DISK_NAME: &str = "disk.qcow2";
 /// The overlay's place inside the session's unit.
 pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
 
@@ -45,10 +52,10 @@ pub mod exit {
     pub const NO_DISK: i32 = 121;
     /// The emulator is not installed, or not executable.
     pub const NO_QEMU: i32 = 122;
-    /// The monitor sockets could not be made.
+    /// QEMU's monitors could not be served.
     pub const NO_SOCKET: i32 = 123;
     /// The trusted platform module could not be started.
     pub const NO_TPM: i32 = 124;
-    /// The network card's descriptor is missing.
-    pub const NO_CARD: i32 = 125;
+    /// The document, or a descriptor that it names, was not handed over.
+    pub const NO_DOCUMENT: i32 = 125;
 }

@@ -1,9 +1,12 @@
 //! The end of a lifetime, by the session's own timer.
+//!
+//! A timer fires too early if the record was written and the timer for it was not armed, or if the server's clock was
+//! set back. Then a timer for the end on record takes over. All of it works while the launcher does not run.
 
 use crate::host;
-use crate::model::Problem;
+use crate::model::{Problem, SessionId};
 use crate::policy::Asked;
-use crate::records::Store;
+use crate::records::{Record, Store};
 use crate::systemd::Systemd;
 use crate::unit;
 use zbus::blocking::Connection;
@@ -11,16 +14,85 @@ use zbus::blocking::Connection;
 /// A timer may fire so many seconds early by the clock of the record.
 const SLACK: u64 = 2;
 
-/// Asks for the end of the session, unless it has been extended: then its newer timer will.
+/// What a timer that has fired means.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    /// The session is to end.
+    Now,
+    /// It is to end at this time, in seconds since 1970.
+    Later(u64),
+    /// The session has no end.
+    Never,
+}
+
+/// Asks for the end of the session, or arms a timer if that is not due yet.
 pub(super) fn expire(store: &Store, instance: &str) -> Result<(), Problem> {
-    let id = unit::session_of_timer(instance)?;
-    let Some(record) = store.read(&id) else { return Ok(()) };
-    let session = &record.session;
-    if session.expires_at == 0 || session.expires_at > host::now() + SLACK {
-        return Ok(());
+    let (id, fired) = unit::parse_timer(instance)?;
+    let record = store.read(&id);
+    let systemd = Systemd::new(&Connection::system()?)?;
+    let now = host::now();
+    match due(record.as_ref(), fired, now) {
+        Due::Never => Ok(()),
+        Due::Later(end) => systemd.arm_expiry(&id, end, now),
+        // The latest timer of a session without a record is the one that counts.
+        Due::Now if record.is_none() && has_another(&systemd, &id, instance)? => Ok(()),
+        Due::Now => {
+            note(store, &id, record.as_ref());
+            systemd.stop(&unit::session_unit(&id))
+        }
     }
-    store.ask(&id, &Asked::Expiry).map_err(|e| Problem::failed(format!("The expiry cannot be written down: {e}.")))?;
-    log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = session.owner.as_str(), QWD_MACHINE = session.machine.as_str();
+}
+
+/// Decide by the end on record; by the timer's own where the record is lost or damaged.
+fn due(record: Option<&Record>, fired: u64, now: u64) -> Due {
+    match record.map_or(fired, |record| record.session.expires_at) {
+        0 if record.is_some() => Due::Never,
+        end if end > now.saturating_add(SLACK) => Due::Later(end),
+        _ => Due::Now,
+    }
+}
+
+fn has_another(systemd: &Systemd, id: &SessionId, instance: &str) -> Result<bool, Problem> {
+    let own = format!("qwd-expire@{instance}.timer");
+    Ok(systemd.expiry_timers(id)?.iter().any(|timer| *timer != own))
+}
+
+/// Write down and report why the session ends. It ends also where that cannot be written.
+fn note(store: &Store, id: &SessionId, record: Option<&Record>) {
+    if let Err(e) = store.ask(id, &Asked::Expiry) {
+        log::error!(QWD_SESSION = id.as_str(); "The expiry of session {id} cannot be written down: {e}.");
+    }
+    let owner = record.map(|r| r.session.owner_shown()).unwrap_or_default();
+    let machine = record.map_or("", |r| r.session.machine.as_str());
+    log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner.as_str(), QWD_MACHINE = machine;
         "The lifetime of session {id} is over; its guest is asked to shut down");
-    Systemd::new(&Connection::system()?)?.stop(&unit::session_unit(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::tests::record;
+
+    fn ending_at(end: u64) -> Record {
+        let mut record = record("abcdefghij", "alice");
+        record.session.expires_at = end;
+        record
+    }
+
+    #[test]
+    fn the_end_on_record_counts_whatever_the_timer_says() {
+        let at = |end, fired| due(Some(&ending_at(end)), fired, 1000);
+        assert_eq!([at(1000, 1000), at(1002, 1000), at(500, 9000)], [Due::Now, Due::Now, Due::Now]);
+        assert_eq!(
+            [at(1003, 1000), at(9000, 0), at(9000, 9000)],
+            [Due::Later(1003), Due::Later(9000), Due::Later(9000)]
+        );
+        assert_eq!(at(0, 1000), Due::Never);
+    }
+
+    #[test]
+    fn a_session_without_a_record_ends_by_its_timer() {
+        assert_eq!([due(None, 1000, 1000), due(None, 0, 1000)], [Due::Now, Due::Now]);
+        assert_eq!(due(None, 5000, 1000), Due::Later(5000));
+    }
 }

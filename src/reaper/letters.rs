@@ -16,15 +16,21 @@ use std::time::{Duration, Instant};
 /// What is not sent in this time waits for the next sweep.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends the letters that are due. A configuration that cannot be read is told by others.
+/// Sends the letters that are due. Without settings none is: they wait until the configuration is corrected.
 pub(super) fn send(root: &Path, store: &Store) {
-    let Ok(loaded) = config::load(root) else { return };
+    let loaded = match config::load(root) {
+        Ok(loaded) => loaded,
+        // No session, no letter, and no line each minute.
+        Err(_) if store.ids().is_ok_and(|ids| ids.is_empty()) => return,
+        Err(e) => return log::warn!("No mail is sent before a session ends, if mails are configured: {e}"),
+    };
     let Some((mail, ahead)) = wanted(&loaded.settings) else { return };
     let end = Instant::now() + PATIENCE;
     let base = site::base(root);
-    for (id, record) in store.all() {
+    let Ok(sessions) = store.all() else { return };
+    for (id, record) in sessions {
         let Some(letter) = due(store, &base, mail, ahead, (&id, &record), host::now()) else { continue };
-        if Instant::now() > end || !post(store, &id, &record, &letter, &mail::send(&letter, mail.server.timeout)) {
+        if Instant::now() > end || !post(store, &id, &record, &letter, || mail::send(&letter, mail.server.timeout)) {
             break;
         }
     }
@@ -51,7 +57,8 @@ fn due(
     if store.mailed(id) == session.expires_at || store.asked(id) != Asked::Nobody {
         return None;
     }
-    let owner = session.owner.parse().ok()?;
+    // An address follows from a name that somebody has signed in with, and from no other.
+    let owner = session.owner().account().map(|(_, name)| name.clone())?;
     Some(Letter::Ending {
         to: MailAddress::of(&owner, mail.domain.as_deref())?,
         owner,
@@ -62,22 +69,33 @@ fn due(
     })
 }
 
-/// Tells how it went and writes down what needs no other try; `false` if no other letter would go either.
-fn post(store: &Store, id: &SessionId, record: &Record, letter: &Letter, sent: &Result<(), Problem>) -> bool {
+/// Send a mail and report how that went; `false` if no other mail would go either. That it was sent is written down
+/// first, and taken back where it is to be sent again: if nothing can be written, it would go out each minute.
+fn post(
+    store: &Store,
+    id: &SessionId,
+    record: &Record,
+    letter: &Letter,
+    send: impl FnOnce() -> Result<(), Problem>,
+) -> bool {
     let session = &record.session;
-    let (owner, machine, to) = (session.owner.as_str(), session.machine.as_str(), letter.to());
-    match sent {
-        Ok(()) => log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+    if let Err(e) = store.mail(id, session.expires_at) {
+        log::error!(QWD_SESSION = id.as_str();
+            "The owner of session {id} gets no mail, since that cannot be written down: {e}.");
+        return false;
+    }
+    let sent = send();
+    let (owner, machine, to) = (session.owner_shown(), session.machine.as_str(), letter.to());
+    match &sent {
+        Ok(()) => log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner.as_str(), QWD_MACHINE = machine;
             "{owner} was told by mail to {to} that session {id} ends soon."),
-        Err(problem) => log::warn!(QWD_SESSION = id.as_str(), QWD_OWNER = owner, QWD_MACHINE = machine;
+        Err(problem) => log::warn!(QWD_SESSION = id.as_str(), QWD_OWNER = owner.as_str(), QWD_MACHINE = machine;
             "{owner} could not be told by mail to {to} that session {id} ends soon: {problem}"),
     }
     let word = sent.as_ref().err().map(|problem| problem.word);
-    if word.is_none_or(|word| word == Word::BadRequest) {
-        if let Err(e) = store.mail(id, session.expires_at) {
-            log::error!(QWD_SESSION = id.as_str();
-                "That the owner of session {id} was told cannot be written down: {e}.");
-            return false;
+    if word.is_some_and(|word| word != Word::BadRequest) {
+        if let Err(e) = store.unmail(id) {
+            log::error!(QWD_SESSION = id.as_str(); "The mail about session {id} will not be sent again: {e}.");
         }
     }
     word != Some(Word::Unavailable)
@@ -131,7 +149,7 @@ mod tests {
         let Letter::Ending { to, link, minutes, .. } = &letter else { panic!("another letter") };
         assert_eq!((to.as_str(), *minutes), ("alice@example.org", 29));
         assert_eq!(link, "https://desk.example.org/x/sessions/abcdefghij");
-        assert!(post(&store, &id, &session, &letter, &Ok(())));
+        assert!(post(&store, &id, &session, &letter, || Ok(())));
         assert!(due(&session, 6500).is_none());
         session.session.expires_at = 9000;
         assert!(due(&session, 6500).is_none() && due(&session, 7500).is_some());
@@ -149,11 +167,26 @@ mod tests {
         let all = settings(&["pam"], "30m");
         let (mail, ahead) = wanted(&all).unwrap();
         let letter = due(&store, "http://x", mail, ahead, (&id, &session), 6500).unwrap();
-        assert!(!post(&store, &id, &session, &letter, &Err(Problem::new(Word::Unavailable, "No answer."))));
-        assert!(post(&store, &id, &session, &letter, &Err(Problem::failed("Later."))));
+        let post = |result| post(&store, &id, &session, &letter, || result);
+        assert!(!post(Err(Problem::new(Word::Unavailable, "No answer."))));
+        assert!(post(Err(Problem::failed("Later."))));
         assert_eq!(store.mailed(&id), 0);
-        assert!(post(&store, &id, &session, &letter, &Err(Problem::new(Word::BadRequest, "No such mailbox."))));
+        assert!(post(Err(Problem::new(Word::BadRequest, "No such mailbox."))));
         assert_eq!(store.mailed(&id), 8200);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_sent_that_cannot_be_written_down() {
+        let (root, store) = store("full");
+        let id: SessionId = ID.parse().unwrap();
+        let session = long("alice");
+        store.create(&id, &session).unwrap();
+        let all = settings(&["pam"], "30m");
+        let (mail, ahead) = wanted(&all).unwrap();
+        let letter = due(&store, "http://x", mail, ahead, (&id, &session), 6500).unwrap();
+        fs::create_dir(store.folder().join(format!("{ID}.mailed"))).unwrap();
+        assert!(!post(&store, &id, &session, &letter, || panic!("a mail goes out each minute")));
         fs::remove_dir_all(root).unwrap();
     }
 

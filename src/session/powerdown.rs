@@ -16,12 +16,17 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let end = Monitor::connect(Path::new(&socket), CONNECT).and_then(|mut monitor| {
+        // A paused guest does not hear the power button.
+        if matches!(monitor.status()?.as_str(), "paused" | "io-error") {
+            return Ok(None);
+        }
         monitor.powerdown()?;
-        Ok(monitor.wait_for_end(Duration::from_secs(grace)))
+        Ok(Some(monitor.wait_for_end(Duration::from_secs(grace))))
     });
     match end {
-        Ok(true) => {}
-        Ok(false) => println!("The guest did not shut down within {grace} s, and is cut off."),
+        Ok(Some(true)) => {}
+        Ok(None) => println!("The guest is paused, and is cut off."),
+        Ok(Some(false)) => println!("The guest did not shut down within {grace} s, and is cut off."),
         // The usual case here: the guest has ended by itself, and there is nobody to ask.
         Err(_) => println!("The guest has ended."),
     }

@@ -3,18 +3,25 @@
 //! Subscribe first, then call, then wait for the job: a method's reply only says that systemd has
 //! taken the job on. A job always ends, at the latest by the unit's own time limits.
 
+mod jobs;
 mod proxy;
+mod timers;
+mod units;
 
-use crate::model::{Problem, Word};
-use crate::unit::Properties;
-use proxy::{JobRemovedIterator, ManagerProxy, UnitRow};
+use crate::model::{Problem, SessionId, Word};
+use crate::unit::{self, Properties};
+use jobs::Jobs;
+use proxy::{Auxiliary, ManagerProxyBlocking as ManagerProxy, ServiceProxy, UnitProxy};
 use rustix::pipe::{PipeFlags, pipe_with};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use zbus::blocking::Connection;
 use zbus::zvariant::{OwnedObjectPath, Value};
+
+pub use units::UnitStatus;
 
 /// No line of a program of ours is longer, in bytes.
 const LINE_MAX: u64 = 4096;
@@ -51,16 +58,67 @@ impl Systemd {
         properties: &Properties,
         fds: Vec<(&str, OwnedFd)>,
     ) -> Result<Job, Problem> {
-        let mut removed = self.manager.receive_job_removed().map_err(|e| unreachable(&e))?;
-        let mut all: Vec<(&str, Value<'_>)> = Vec::with_capacity(properties.len() + fds.len());
-        for (name, value) in properties {
-            all.push((name, value.try_clone().map_err(|e| refused(unit, &e.into()))?));
+        let jobs = Jobs::subscribe(&self.manager)?;
+        let job = self.order_start("fail", unit, properties, fds)?;
+        jobs.wait(unit, &job)
+    }
+
+    /// Start a session's unit, in one transaction with the timer that ends it at `end` (zero: none), and wait until it
+    /// is up, or is not going to be. Whatever happens to the caller, systemd starts both or neither.
+    pub fn start_session(
+        &self,
+        id: &SessionId,
+        properties: &Properties,
+        fds: Vec<(&str, OwnedFd)>,
+        (end, now): (u64, u64),
+    ) -> Result<Job, Problem> {
+        let session = unit::session_unit(id);
+        if end == 0 {
+            return self.start_transient(&session, properties, fds);
         }
-        all.extend(fds.into_iter().map(|(name, fd)| (name, Value::Fd(fd.into()))));
-        let job = self.manager.start_transient_unit(unit, "fail", &all, &[]).map_err(|e| refused(unit, &e))?;
-        // Our copies of descriptors must be closed, or a reader would wait for their end for ever.
-        drop(all);
-        waited(&mut removed, &job)
+        let timer = unit::expiry_timer(id, end);
+        let jobs = Jobs::subscribe(&self.manager)?;
+        let job = {
+            let of_session = copy_properties(&session, properties, fds)?;
+            let expiry = unit::expiry(id, end, now);
+            let of_timer = copy_properties(&timer, &expiry, Vec::new())?;
+            // The timer requires the session: systemd starts the session first, and tells by the timer's job how that went.
+            self.order_transient("fail", &timer, &of_timer, &[(&session, &of_session)])?
+        };
+        jobs.wait(&timer, &job)
+    }
+
+    /// Order the start of a transient unit, and of none of the units that it depends on, without waiting. If one that
+    /// it binds to does not run, systemd stops it at once.
+    fn order_start_alone(&self, unit: &str, properties: &Properties) -> Result<(), Problem> {
+        self.order_start("ignore-requirements", unit, properties, Vec::new()).map(drop)
+    }
+
+    /// Order the start of a transient unit and return the job. Our copies of descriptors are closed then, or a reader
+    /// would wait for their end for ever.
+    fn order_start(
+        &self,
+        mode: &str,
+        unit: &str,
+        properties: &Properties,
+        fds: Vec<(&str, OwnedFd)>,
+    ) -> Result<OwnedObjectPath, Problem> {
+        self.order_transient(mode, unit, &copy_properties(unit, properties, fds)?, &[])
+    }
+
+    fn order_transient(
+        &self,
+        mode: &str,
+        unit: &str,
+        properties: &[(&str, Value<'_>)],
+        auxiliary: &[Auxiliary<'_>],
+    ) -> Result<OwnedObjectPath, Problem> {
+        self.manager.start_transient_unit(unit, mode, properties, auxiliary).map_err(|e| refused(unit, &e))
+    }
+
+    /// Report each session whose unit somebody has systemd stop, until the bus is lost.
+    pub fn watch_stops(&self, report: impl FnMut(&SessionId)) -> Result<(), Problem> {
+        units::watch_stops(&self.manager, report).map_err(|e| unreachable(&e))
     }
 
     /// Runs a transient unit to its end and returns what it printed, of which no more than `most` bytes
@@ -120,10 +178,10 @@ impl Systemd {
 
     /// Kills a unit, and waits until nothing of it runs. A unit that is gone already is fine.
     pub fn end(&self, unit: &str) -> Result<(), Problem> {
-        let mut removed = self.manager.receive_job_removed().map_err(|e| unreachable(&e))?;
+        let jobs = Jobs::subscribe(&self.manager)?;
         self.kill(unit)?;
         match self.manager.stop_unit(unit, "replace") {
-            Ok(job) => waited(&mut removed, &job).map(drop),
+            Ok(job) => jobs.wait(unit, &job).map(drop),
             Err(e) if is_no_such_unit(&e) => Ok(()),
             Err(e) => Err(refused(unit, &e)),
         }
@@ -132,19 +190,73 @@ impl Systemd {
     /// Sends SIGKILL to a unit's processes. A unit that is gone already is fine.
     pub fn kill(&self, unit: &str) -> Result<(), Problem> {
         const SIGKILL: i32 = 9;
-        match self.manager.kill_unit(unit, "all", SIGKILL) {
+        self.send(unit, "all", SIGKILL)
+    }
+
+    /// Sends SIGTERM to a unit's main process. What stops the unit sees it end; by a signal, it would count as failed.
+    pub fn terminate(&self, unit: &str) -> Result<(), Problem> {
+        const SIGTERM: i32 = 15;
+        self.send(unit, "main", SIGTERM)
+    }
+
+    fn send(&self, unit: &str, whom: &str, signal: i32) -> Result<(), Problem> {
+        match self.manager.kill_unit(unit, whom, signal) {
             Err(e) if !is_no_such_unit(&e) => Err(refused(unit, &e)),
             _ => Ok(()),
+        }
+    }
+
+    /// Wait until systemd has done its job for a unit, if it has one.
+    pub fn wait_for_job(&self, unit: &str) -> Result<(), Problem> {
+        let jobs = Jobs::subscribe(&self.manager)?;
+        match units::list(&self.manager, &[unit])?.remove(unit).and_then(|status| status.job) {
+            Some(job) => jobs.wait(unit, &job).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Return the units that match one of the patterns, all as they are at one moment.
+    pub fn units(&self, patterns: &[&str]) -> Result<HashMap<String, UnitStatus>, Problem> {
+        units::list(&self.manager, patterns)
+    }
+
+    /// Return the main process of a service; zero: it has none.
+    pub fn main_pid(&self, unit: &str) -> Result<u32, Problem> {
+        let Some(path) = self.path_of(unit)? else { return Ok(0) };
+        let service = ServiceProxy::builder(self.manager.inner().connection()).path(path);
+        let pid = service.and_then(|service| service.build()).and_then(|service| service.main_pid());
+        pid.map_err(|e| refused(unit, &e))
+    }
+
+    /// Return when systemd began the present step of stopping a service, by the monotonic clock, and how long the unit
+    /// allows for one (`TimeoutStopSec=`). A service may put that limit off by `EXTEND_TIMEOUT_USEC=`, again and again.
+    pub fn stopping_since(&self, unit: &str) -> Result<Option<(Duration, Duration)>, Problem> {
+        let Some(path) = self.path_of(unit)? else { return Ok(None) };
+        let connection = self.manager.inner().connection();
+        let limit = ServiceProxy::builder(connection).path(path.clone()).and_then(|service| service.build());
+        let limit = limit.and_then(|service| service.timeout_stop()).map_err(|e| refused(unit, &e))?;
+        let since = UnitProxy::builder(connection).path(path).and_then(|unit| unit.build());
+        let since = since.and_then(|unit| unit.state_change_timestamp_monotonic()).map_err(|e| refused(unit, &e))?;
+        Ok(Some((Duration::from_micros(since), Duration::from_micros(limit))))
+    }
+
+    fn path_of(&self, unit: &str) -> Result<Option<OwnedObjectPath>, Problem> {
+        match self.manager.get_unit(unit) {
+            Err(e) if is_no_such_unit(&e) => Ok(None),
+            found => found.map(Some).map_err(|e| refused(unit, &e)),
         }
     }
 
     /// The units that match one of the patterns and are not inactive or failed, or will not be so any more once
     /// systemd comes to their job. All as they are at one moment.
     pub fn active(&self, patterns: &[&str]) -> Result<HashSet<String>, Problem> {
-        let units = self.manager.list_units_by_patterns(&[], patterns).map_err(|e| unreachable(&e))?;
-        let active =
-            |(.., state, _, _, _, job, _, _): &UnitRow| *job != 0 || !matches!(state.as_str(), "inactive" | "failed");
-        Ok(units.into_iter().filter(active).map(|u| u.0).collect())
+        let units = self.units(patterns)?;
+        Ok(units.into_iter().filter(|(_, status)| status.is_active()).map(|(name, _)| name).collect())
+    }
+
+    /// Return the number of a dynamic user, as long as its unit is loaded.
+    pub fn dynamic_user(&self, name: &str) -> Result<u32, Problem> {
+        self.manager.lookup_dynamic_user_by_name(name).map_err(|e| refused(name, &e))
     }
 
     /// Where systemd's own control groups begin in each tree of them; empty: at the top.
@@ -153,15 +265,18 @@ impl Systemd {
     }
 }
 
-/// How that job went.
-fn waited(removed: &mut JobRemovedIterator, job: &OwnedObjectPath) -> Result<Job, Problem> {
-    for signal in removed {
-        let args = signal.args().map_err(|e| unreachable(&e))?;
-        if args.job().as_str() == job.as_str() {
-            return Ok(if args.result() == &"done" { Job::Done } else { Job::Not(args.result().to_string()) });
-        }
+/// Copy properties and add descriptors to them, which are closed with the copy.
+fn copy_properties<'a>(
+    unit: &str,
+    properties: &'a Properties,
+    fds: Vec<(&'a str, OwnedFd)>,
+) -> Result<Vec<(&'a str, Value<'a>)>, Problem> {
+    let mut all = Vec::with_capacity(properties.len() + fds.len());
+    for (name, value) in properties {
+        all.push((*name, value.try_clone().map_err(|e| refused(unit, &e.into()))?));
     }
-    Err(Problem::new(Word::Unavailable, "The system bus was lost while a unit's job was waited for."))
+    all.extend(fds.into_iter().map(|(name, fd)| (name, Value::Fd(fd.into()))));
+    Ok(all)
 }
 
 /// Reads lines until one has an answer, or there are no more.
@@ -190,6 +305,7 @@ fn unreachable(error: &zbus::Error) -> Problem {
 fn refused(unit: &str, error: &zbus::Error) -> Problem {
     let text = match error {
         zbus::Error::MethodError(_, Some(text), _) => text.clone(),
+        zbus::Error::InputOutput(_) => return unreachable(error),
         other => other.to_string(),
     };
     Problem::failed(format!("systemd refused {unit}: {text}"))

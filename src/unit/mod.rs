@@ -2,7 +2,8 @@
 //!
 //! A session is a *service*, not a scope: systemd forks it clean, so nothing of the launcher's
 //! reaches it. Every value here is built from root-owned configuration and typed amounts; no text
-//! of a request reaches a property but the owner's and the machine's names in the log fields.
+//! of a request reaches a property but the machine's name. Everybody on the host can read them: whose a session is
+//! does not stand there.
 
 mod build;
 mod examine;
@@ -15,10 +16,11 @@ mod timer;
 pub use build::build;
 pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
-    ENDED_DIR, LIBEXEC, RECORDS_DIR, SESSIONS_DIR, SESSIONS_GROUP, ending_units, expiry_timer, session_group,
-    session_of_timer, session_unit, tap_unit,
+    ENDED_DIR, LIBEXEC, RECORDS_DIR, RUN_DIR, SESSIONS_DIR, SESSIONS_GROUP, ending_units, expiry_timer, expiry_timers,
+    parse_session_unit, parse_timer, parse_timer_unit, session_group, session_unit, session_user, start_permit,
+    tap_unit,
 };
-pub use session::{SessionPlan, session};
+pub use session::{SessionPlan, document, session};
 pub use tap::tap;
 pub use timer::expiry;
 

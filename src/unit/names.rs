@@ -2,11 +2,13 @@
 
 use crate::model::{Problem, SessionId};
 
+/// What several programs share, below which each has its own.
+pub const RUN_DIR: &str = "/run/qemu-web-desktop";
 /// Records of sessions, root's alone.
 pub const RECORDS_DIR: &str = "/run/qemu-web-desktop/records";
 /// Notices of sessions that are over, root's alone.
 pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
-/// Each session's runtime directory is below, its user's alone.
+/// Each session has a directory below for its monitors' sockets, root's alone.
 pub const SESSIONS_DIR: &str = "/run/qemu-web-desktop/sessions";
 
 /// Where our programs are.
@@ -17,6 +19,21 @@ pub(super) const ROOT_DIR: &str = "/run/qemu-web-desktop/root";
 /// `qwd-session-ID.service`
 pub fn session_unit(id: &SessionId) -> String {
     format!("qwd-session-{id}.service")
+}
+
+/// The session of a unit `qwd-session-ID.service`.
+pub fn parse_session_unit(name: &str) -> Option<SessionId> {
+    name.strip_prefix("qwd-session-")?.strip_suffix(".service")?.parse().ok()
+}
+
+/// The dynamic user of a session's unit; systemd takes the name from the unit's.
+pub fn session_user(id: &SessionId) -> String {
+    format!("qwd-session-{id}")
+}
+
+/// The name, in the folder of the records, of the permit to start a session's unit. The unit starts only while it exists.
+pub fn start_permit(id: &SessionId) -> String {
+    format!("{id}.start")
 }
 
 /// The units that clear up after a session: the first after a good end, the other after a bad one.
@@ -37,12 +54,23 @@ pub fn session_group(id: &SessionId) -> String {
     format!("{SESSIONS_GROUP}/{}", session_unit(id))
 }
 
-/// `qwd-expire@ID.N.timer`: the Nth timer of a session; it starts the service of the same name.
-pub fn expiry_timer(id: &SessionId, generation: u32) -> String {
-    format!("qwd-expire@{id}.{generation}.timer")
+/// `qwd-expire@ID.END.timer`: ends a session at `end`, in seconds since 1970; it starts the service of the same name.
+pub fn expiry_timer(id: &SessionId, end: u64) -> String {
+    format!("qwd-expire@{id}.{end}.timer")
 }
 
-/// The session in an instance name `ID.N` of `qwd-expire@.service`.
-pub fn session_of_timer(instance: &str) -> Result<SessionId, Problem> {
-    instance.split('.').next().unwrap_or_default().parse()
+/// The pattern of all timers of a session.
+pub fn expiry_timers(id: &SessionId) -> String {
+    format!("qwd-expire@{id}.*.timer")
+}
+
+/// The session and the end of a timer `qwd-expire@ID.END.timer`.
+pub fn parse_timer_unit(name: &str) -> Option<(SessionId, u64)> {
+    parse_timer(name.strip_prefix("qwd-expire@")?.strip_suffix(".timer")?).ok()
+}
+
+/// The session and the end in an instance name `ID.END` of `qwd-expire@.service`.
+pub fn parse_timer(instance: &str) -> Result<(SessionId, u64), Problem> {
+    let (id, end) = instance.split_once('.').unwrap_or((instance, ""));
+    Ok((id.parse()?, end.parse().unwrap_or(0)))
 }

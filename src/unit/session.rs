@@ -1,11 +1,13 @@
 //! The unit of a session.
 
 use super::sandbox::{only_calls, only_families, sandbox};
-use super::{LIBEXEC, Properties, SESSIONS_DIR, addresses, command, ending_units, everywhere, micros};
-use crate::model::{Bytes, IpNetwork, Lifetime, MachineName, SessionId, UserName};
+use super::{
+    LIBEXEC, Properties, RECORDS_DIR, SESSIONS_DIR, addresses, command, ending_units, everywhere, micros, start_permit,
+};
+use crate::model::{Bytes, IpNetwork, Lifetime, MachineName, SessionId};
 use crate::qemu::{
-    Accel, DISK_PATH, Disk, Hardware, IMAGE_PATH, KEPT_VARIABLES_PATH, LAUNCHER_SOCKET, Nvram, OWN_VARIABLES_PATH,
-    STOP_SOCKET, TPM_CREDENTIAL, TPM_DIR, VARIABLES_PATH,
+    Accel, DISK_PATH, DescriptorKind, Disk, Hardware, IMAGE_PATH, KEPT_VARIABLES_PATH, Nvram, OWN_VARIABLES_PATH,
+    Overlay, STOP_SOCKET, STOP_SOCKET_PATH, StartDocument, TPM_CREDENTIAL, TPM_DIR, VARIABLES_PATH,
 };
 use std::path::PathBuf;
 use zbus::zvariant::Value;
@@ -18,8 +20,6 @@ const TPM: u64 = 32 << 20;
 pub struct SessionPlan {
     /// Names the unit.
     pub id: SessionId,
-    /// For the journal.
-    pub owner: UserName,
     /// For the journal.
     pub machine: MachineName,
     /// QEMU's command line.
@@ -44,21 +44,21 @@ pub struct SessionPlan {
     pub disk: Disk,
     /// Size of the overlay.
     pub disk_size: Bytes,
+    /// The largest file that it may write; `None`: no bound.
+    pub file_max: Option<Bytes>,
     /// The overlay outside the unit, if it is not in its private `/var/tmp`.
     pub outside: Option<PathBuf>,
-    /// The longest the unit may run; zero: no bound.
-    pub runtime_max: Lifetime,
     /// Time for the guest to shut down.
     pub stop_grace: Lifetime,
     /// What QEMU must not reach; `None`: no network at all.
     pub closed: Option<Vec<IpNetwork>>,
     /// The file with the guest's name server, bound as `/etc/resolv.conf`.
     pub resolv_conf: Option<PathBuf>,
-    /// The caller adds the descriptor of a network card as standard input.
+    /// The caller hands the descriptor of a network card over.
     pub card: bool,
 }
 
-/// The properties of `qwd-session-ID.service`.
+/// The properties of `qwd-session-ID.service`, to which the caller adds the channel as standard input.
 pub fn session(plan: &SessionPlan) -> Properties {
     let [ended, failed] = ending_units(&plan.id);
     let mut all: Properties = vec![
@@ -68,12 +68,13 @@ pub fn session(plan: &SessionPlan) -> Properties {
         ("Type", "notify".into()),
         ("NotifyAccess", "main".into()),
         ("CollectMode", "inactive-or-failed".into()),
-        ("ExecStart", command(start_command(plan))),
+        // What it does comes by the channel: whoever reads the unit's properties learns nothing of it.
+        ("ExecStart", command(vec![format!("{LIBEXEC}/qwd-session")])),
         (
             "ExecStop",
             command(vec![
                 format!("{LIBEXEC}/qwd-powerdown"),
-                format!("{SESSIONS_DIR}/{}/{STOP_SOCKET}", plan.id),
+                STOP_SOCKET_PATH.to_owned(),
                 plan.stop_grace.0.to_string(),
             ]),
         ),
@@ -81,17 +82,10 @@ pub fn session(plan: &SessionPlan) -> Properties {
         ("OnFailure", Value::from(vec![failed])),
         ("TimeoutStartUSec", micros(60)),
         ("TimeoutStopUSec", micros(plan.stop_grace.0 + 10)),
-        ("RuntimeDirectory", Value::from(vec![format!("qemu-web-desktop/sessions/{}", plan.id)])),
-        ("RuntimeDirectoryMode", 0o700_u32.into()),
         ("SyslogIdentifier", "qwd-session".into()),
         ("LogExtraFields", log_fields(plan)),
     ];
-    if !plan.card {
-        all.push(("StandardInput", "null".into()));
-    }
-    if plan.runtime_max.0 != 0 {
-        all.push(("RuntimeMaxUSec", micros(plan.runtime_max.0 + plan.stop_grace.0 + 60)));
-    }
+    all.extend(start_once(&plan.id));
     all.extend(limits(plan));
     all.extend(sandbox());
     all.push(("SystemCallFilter", only_calls(&["@system-service", "seccomp"])));
@@ -100,37 +94,34 @@ pub fn session(plan: &SessionPlan) -> Properties {
     all
 }
 
-fn start_command(plan: &SessionPlan) -> Vec<String> {
-    let runtime = format!("{SESSIONS_DIR}/{}", plan.id);
-    let mut argv = vec![
-        format!("{LIBEXEC}/qwd-session"),
-        format!("--monitor={runtime}/{LAUNCHER_SOCKET}"),
-        format!("--monitor={runtime}/{STOP_SOCKET}"),
-    ];
-    if plan.disk != Disk::Own {
-        argv.splice(1..1, [format!("--disk={DISK_PATH}"), format!("--disk-size={}", plan.disk_size.0)]);
+/// Have systemd refuse a second start, as by `systemctl restart`: the session would run without a record. The launcher
+/// removes the permit once the unit is up. The limit holds for as long as that takes; systemd 252 forgets it on reload.
+fn start_once(id: &SessionId) -> Properties {
+    let permit = format!("{RECORDS_DIR}/{}", start_permit(id));
+    let (or, not) = (false, false);
+    vec![
+        ("Asserts", Value::from(vec![("AssertPathExists", or, not, permit)])),
+        ("StartLimitIntervalUSec", u64::MAX.into()),
+        ("StartLimitBurst", 1_u32.into()),
+    ]
+}
+
+/// What `qwd-session` is to do, and with which descriptors.
+pub fn document(plan: &SessionPlan) -> StartDocument {
+    let overlay = |path: &str, size: Bytes| Overlay { path: path.into(), size: size.0 };
+    let disk = (plan.disk != Disk::Own).then(|| overlay(DISK_PATH, plan.disk_size));
+    let variables = plan.variables.filter(|_| !plan.nvram.own).map(|size| overlay(VARIABLES_PATH, size));
+    let card = plan.card.then_some(DescriptorKind::Card);
+    StartDocument {
+        overlays: disk.into_iter().chain(variables).collect(),
+        tpm: plan.hardware.tpm,
+        qemu: plan.argv.clone(),
+        descriptors: [DescriptorKind::Monitor; 2].into_iter().chain(card).collect(),
     }
-    if let Some(size) = plan.variables.filter(|_| !plan.nvram.own) {
-        argv.push(format!("--variables={VARIABLES_PATH}"));
-        argv.push(format!("--variables-size={}", size.0));
-    }
-    if plan.hardware.tpm {
-        argv.push("--tpm".to_owned());
-    }
-    if plan.card {
-        argv.push("--card".to_owned());
-    }
-    argv.push("--".to_owned());
-    argv.extend(plan.argv.iter().cloned());
-    argv
 }
 
 fn log_fields(plan: &SessionPlan) -> Value<'static> {
-    let fields = [
-        format!("QWD_SESSION={}", plan.id),
-        format!("QWD_OWNER={}", plan.owner),
-        format!("QWD_MACHINE={}", plan.machine),
-    ];
+    let fields = [format!("QWD_SESSION={}", plan.id), format!("QWD_MACHINE={}", plan.machine)];
     Value::from(fields.map(String::into_bytes).to_vec())
 }
 
@@ -143,6 +134,8 @@ fn limits(plan: &SessionPlan) -> Properties {
     let firmware = plan.variables.map_or(0, |size| 2 * size.0);
     let tpm = if plan.hardware.tpm { TPM } else { 0 };
     let memory = plan.memory.0 + plan.hardware.video_memory().0 + firmware + tpm + jit + plan.overhead.0;
+    // QEMU ignores the signal, and pauses its guest on the error: see the disks' `werror=`.
+    let file_max = plan.file_max.map_or(u64::MAX, |most| most.0);
     let quota = u64::from(plan.cpus) * u64::from(plan.cpu_quota) * 10_000;
     vec![
         ("MemoryMax", memory.into()),
@@ -151,6 +144,7 @@ fn limits(plan: &SessionPlan) -> Properties {
         // A thread for each CPU, the main loop, RCU, and a pool for disk and clipboard work.
         ("TasksMax", (u64::from(plan.cpus) + 80).into()),
         ("LimitNOFILE", 4096_u64.into()),
+        ("LimitFSIZE", file_max.into()),
         ("LimitMEMLOCK", 65_536_u64.into()),
         ("OOMPolicy", "kill".into()),
         ("OOMScoreAdjust", 500_i32.into()),
@@ -159,8 +153,11 @@ fn limits(plan: &SessionPlan) -> Properties {
 
 fn files(plan: &SessionPlan) -> Properties {
     let bind = |from: String, to: String| Value::from(vec![(from, to, false, 0_u64)]);
+    // Made by the launcher, in a directory that the session's user cannot enter. Without it the end is less gentle.
+    let stop = (format!("{SESSIONS_DIR}/{}/{STOP_SOCKET}", plan.id), STOP_SOCKET_PATH.to_owned(), true, 0_u64);
     let image = plan.disk.image().map(|image| bind(image.display().to_string(), IMAGE_PATH.to_owned()));
     let mut all: Properties = image.into_iter().map(|bind| ("BindReadOnlyPaths", bind)).collect();
+    all.push(("BindReadOnlyPaths", Value::from(vec![stop])));
     if let Some(outside) = &plan.outside {
         all.push(("BindPaths", bind(outside.display().to_string(), DISK_PATH.to_owned())));
     }

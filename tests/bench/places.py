@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from conftest import BED, SETTINGS, bring_up
+from conftest import BED, ROOM, SETTINGS, bring_up
 from idle_image import MIB, image
 
 HERE = Path(__file__).resolve().parent
@@ -38,10 +38,13 @@ class Place:
     """A bed with a package, ready to be measured."""
 
     role, options = "", ()
+    # Before everything else on the machine.
+    preferred = True
 
     def __init__(self, stack, deb=None):
         self.bed = stack.enter_context(bring_up(deb, f"bench-{self.role}", *self.options))
-        prefer(self.bed.name)
+        if self.preferred:
+            prefer(self.bed.name)
         self.put_tools()
         self.furnish()
         self.agent = subprocess.Popen([BED, "run", self.bed.name, "python3", "/root/bench/agent.py", self.role],
@@ -76,7 +79,7 @@ class Place:
         line = self.agent.stdout.readline()
         answer = json.loads(line) if line else {"error": "the agent has ended"}
         if "error" in answer:
-            raise SystemExit(f"bench: {self.role}: {what}: {answer['error']}")
+            raise RuntimeError(f"{self.role}: {what}: {answer['error']}")
         return answer["result"]
 
     def dismiss(self):
@@ -93,7 +96,7 @@ class Ours(Place):
     def furnish(self):
         bed = self.bed
         bed.install()
-        bed.write("/etc/qemu-web-desktop/config.d/bench.toml", SETTINGS)
+        bed.write("/etc/qemu-web-desktop/config.d/bench.toml", SETTINGS + ROOM)
         bed.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
         # A port that an Origin names.
         bed.write("/etc/apache2/conf-enabled/bench.conf", "Listen 8080\n")

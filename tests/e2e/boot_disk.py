@@ -38,6 +38,17 @@ def boot_sector():
     return sector.ljust(510, b"\0") + b"\x55\xaa"
 
 
+def flood():
+    """A boot sector that writes all over the first disk, for ever."""
+    packet_at = LOADED + 0x100
+    code = bytes.fromhex("31c0 8ed8 8ec0 8ed0 bc007c fc") + b"\xbe" + struct.pack("<H", packet_at) + bytes.fromhex("b80043 b280 cd13")
+    # The next 64 KiB.
+    code += b"\x81\x06" + struct.pack("<HH", packet_at + 8, 128) + b"\x83\x16" + struct.pack("<HB", packet_at + 10, 0)
+    code += b"\xeb" + struct.pack("b", -(len(code) - 10))
+    packet = struct.pack("<BBHHHQ", 16, 0, 127, LOADED, 0, PLACE)
+    return (code.ljust(0x100, b"\0") + packet).ljust(510, b"\0") + b"\x55\xaa"
+
+
 def disk():
     return boot_sector().ljust(SIZE, b"\0")
 

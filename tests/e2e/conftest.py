@@ -32,6 +32,9 @@ service_max_mem_fraction_nb_per_user = 1.0
 cpu_overcommit = 40.0
 """
 
+# Whatever room there is on the disk of the machine that runs the tests.
+ROOM = '[paths]\ndisk_start_reserve = "64M"\ndisk_pause_reserve = "16M"\n'
+
 MACHINES = """\
 [menu.iso]
 url=file:///usr/lib/grub-rescue/grub-rescue-cdrom.iso
@@ -67,7 +70,7 @@ class Bed:
         """Runs a program inside (one string: a shell line); the result has returncode, stdout, stderr."""
         words = ["sh", "-c", cmd[0]] if len(cmd) == 1 else [str(c) for c in cmd]
         done = subprocess.run([BED, "run", self.name, *words], text=True, capture_output=True, input=input,
-                              timeout=timeout)
+                              timeout=timeout, errors="backslashreplace")
         if check:
             assert done.returncode == 0, f"{cmd}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done
@@ -135,6 +138,7 @@ def bring_up(deb, label, *options):
 
 def furnish(bed):
     """Settings, a machine, a forwarded port: ready for sessions."""
+    bed.write("/etc/qemu-web-desktop/config.d/room.toml", ROOM)
     bed.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
     bed.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
     bed.ctl("download")

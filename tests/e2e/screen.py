@@ -22,7 +22,8 @@ class Api:
     """A client of the JSON API who signs in by typing a name, as a browser does."""
 
     def __init__(self, bed, name):
-        self.bed, self.name, self.cookie = bed, name, None
+        # The cookie that says who this is, and the label beside it while no sign-in method is configured.
+        self.bed, self.name, self.cookie, self.label = bed, name, None, None
 
     def call(self, method, path, body=None, headers=None):
         """Status and decoded answer."""
@@ -34,14 +35,16 @@ class Api:
         if method != "GET":
             sent["Content-Type"] = "application/json"
         if self.cookie:
-            sent["Cookie"] = self.cookie
+            sent["Cookie"] = "; ".join(filter(None, [self.cookie, self.label]))
         sent.update(headers or {})
         connection.request(method, f"/qemu-web-desktop/api/v1/{path}", data, {k: v for k, v in sent.items() if v is not None})
         answer = connection.getresponse()
         text = answer.read()
         for name, value in answer.getheaders():
-            if name.lower() == "set-cookie" and value.startswith("qwd="):
+            if name.lower() == "set-cookie" and value.startswith(("qwd=", "qwd-browser=")):
                 self.cookie = value.split(";")[0]
+            elif name.lower() == "set-cookie" and value.startswith("qwd-label="):
+                self.label = value.split(";")[0]
         connection.close()
         return answer.status, json.loads(text) if text else None
 

@@ -148,7 +148,7 @@ def test_no_room_for_the_disk(bed, alice, nothing_left):
 def test_qemu_missing_or_dying_at_once(bed, alice, nothing_left, program, told):
     bed.write(CONFIG, SETTINGS.replace("[qemu]", f'[qemu]\nqemu_exec = "{program}"'))
     try:
-        done = bed.ctl("start", "menu.iso", "--owner", "alice", check=False)
+        done = bed.ctl("start", "menu.iso", "--owner", "local:alice", check=False)
         assert done.returncode == 1 and told in done.stderr, done.stderr
         status, made = alice.create()
         if status == 201:

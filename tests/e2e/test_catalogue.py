@@ -5,11 +5,13 @@ import struct
 import time
 import urllib.error
 import urllib.request
+import warnings
 
 import pytest
 
 from browser import Browser
 from conftest import MACHINES
+from screen import Api
 from test_main_job import shot
 
 IMAGES = "/var/lib/qemu-web-desktop/machines"
@@ -45,6 +47,11 @@ def catalogue(bed):
 def page(browser, bed, catalogue):
     write(bed, SECTIONS)
     browser.open(bed.url)
+    if not browser.find_all("input[value='lab.iso']"):
+        # Seen once, after minutes without a call, and not explained: this is what the page said instead.
+        warnings.warn(f"{browser.url}: {browser.script('return document.body.innerText')}", stacklevel=1)
+        browser.open(bed.url)
+    assert browser.find_all("input[value='lab.iso']"), browser.script("return document.body.innerText")
     return browser
 
 
@@ -71,7 +78,7 @@ def test_the_page_shows_what_each_machine_is_and_needs_and_which_fit_now(page, b
     assert "2 CPUs" in card(page, "lab.iso") and "64 MiB to 1 GiB of memory" in card(page, "lab.iso")
     assert "Does not fit now. It needs 4 TiB of memory. The server has" in card(page, "huge.iso")
     assert not page.find("input[value='huge.iso']").enabled and not page.find("input[value='lost.iso']").enabled
-    assert "qwdctl download lost.iso" in card(page, "lost.iso") and "64-bit ARM" in card(page, "arm.iso")
+    assert "qwdctl import FILE lost.iso" in card(page, "lost.iso") and "64-bit ARM" in card(page, "arm.iso")
     drawn = page.script("return [...document.querySelectorAll('.machine-icon')].map(i => i.naturalWidth > 0 && i.complete)")
     assert drawn == [True] * 5 and page.console() == []
     page.resize(1280, 1200)
@@ -107,6 +114,42 @@ def test_the_choices_follow_the_machine_and_without_a_script_its_usual_amounts_h
     assert made["description"] == heading == "A laboratory" and "lab.iso" in figures
 
 
+BROKEN = {
+    "overlay.img": ("qemu-img create -q -f qcow2 -b {grub} -F raw {file}", "only the difference to another image"),
+    "split.img": ("qemu-img create -q -f qcow2 -o data_file={file}.data,data_file_raw=on {file} 8M", "in another file"),
+    "secret.img": ("printf 'LUKS\\272\\276\\0\\002' >{file} && truncate -s 8M {file}", "encrypted (LUKS)"),
+    "cut.img": ("qemu-img convert -f raw -O vmdk {grub} {file} && truncate -s 1M {file}", "damaged or cut short"),
+}
+
+
+def test_an_image_that_was_refused_is_not_offered_any_more(bed, catalogue):
+    commands = [command.format(grub=GRUB, file=f"{IMAGES}/{name}") for name, (command, _) in BROKEN.items()]
+    bed.run("sh", "-c", f"{' && '.join(commands)} && chmod a+r {IMAGES}/*")
+    write(bed, {name: f"description={name}" for name in BROKEN})
+    try:
+        refreshed = bed.ctl("refresh", "--json", check=False)
+        assert refreshed.returncode == 1
+
+        def states():
+            return {m["name"]: (m["state"], m["problem"]) for m in bed.json("machines") if m["name"] in BROKEN}
+
+        for name, (_, sentence) in BROKEN.items():
+            assert states()[name][0] == "unusable" and sentence in states()[name][1], (name, states()[name])
+        before = states()
+        # The launcher that leaves when it is idle does not take its knowledge along.
+        bed.run("systemctl", "restart", "qwd-launcher")
+        assert states() == before
+        alice = Api(bed, "alice")
+        told = {m["name"]: m["problem"] for m in alice.call("GET", "machines")[1]["machines"]}
+        # Of files and commands only those read who can do something about it.
+        assert all("Ask an administrator" in told[name] for name in BROKEN), told
+        # A good image in its place is offered once somebody has looked, or at once.
+        bed.run(f"rm {IMAGES}/cut.img && cp {GRUB} {IMAGES}/cut.img")
+        assert states()["cut.img"] == ("ready", "")
+    finally:
+        bed.run(f"rm -f {' '.join(f'{IMAGES}/{name}*' for name in BROKEN)}")
+
+
 def test_a_picture_of_the_administrators_runs_no_script_and_nothing_else_is_given_out(page, bed):
     status, headers = fetched(bed, "icons/lab.svg")
     assert status == 200 and headers["Content-Type"] == "image/svg+xml" and headers["X-Content-Type-Options"] == "nosniff"
@@ -128,11 +171,11 @@ def test_thirty_machines_are_searched_and_all_is_in_reach_on_a_phone(page, bed):
         shot(page, "catalogue-many")
         page.type("input.search", "number 17")
         seen = [c for c in page.find_all("label.machine") if c.displayed]
-        assert len(seen) == 2 and "Course number 17" in seen[1].text
+        assert len(seen) == 1 and "Course number 17" in seen[0].text
         page.press("enter")
         assert "/sessions" not in page.url
         page.type("input.search", "zzz")
-        assert "No machine is called that" in page.text("#none-found")
+        assert "No matches." in page.text("#none-found")
         page.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
         page.refresh()
         assert page.script("return document.documentElement.scrollWidth") <= 390

@@ -93,8 +93,23 @@ def test_stop_twice_is_fine_and_a_stranger_is_no_session(bed, session):
     assert bed.ctl("show", "../../etc", check=False).returncode == 4
 
 
+def test_switching_off_leaves_no_failed_unit_and_a_stuck_qemu_is_switched_off_too(bed, session):
+    made, stuck = session()["id"], session()["id"]
+    bed.ctl("stop", "--kill", made)
+    assert bed.json("show", made)["state"] == "ended"
+    gone(bed, made)
+    systemd = [line["MESSAGE"] for line in bed.journal(f"UNIT=qwd-session-{made}.service")]
+    assert any("Deactivated successfully" in line for line in systemd), systemd
+    assert not any("Failed with result" in line for line in systemd), systemd
+    bed.run("systemctl", "kill", "-s", "STOP", f"qwd-session-{stuck}")
+    start = time.monotonic()
+    bed.ctl("stop", "--kill", stuck)
+    assert time.monotonic() - start < 10 and bed.json("show", stuck)["state"] == "ended"
+    gone(bed, stuck)
+
+
 def test_stop_all_stops_all(bed, session):
-    made = [session("--owner", owner)["id"] for owner in ("alice", "bob")]
+    made = [session("--owner", owner)["id"] for owner in ("local:alice", "local:bob")]
     bed.ctl("stop", "--all")
     assert bed.json("list", "--all") in ([], {"sessions": []})
     for one in made:
@@ -117,6 +132,25 @@ def test_the_sweep_removes_what_escaped_everybody_else(bed, session):
         assert bed.json("show", made)["state"] == "running"
     finally:
         bed.run("rm", "-rf", disks, "/etc/qemu-web-desktop/config.d/zz.toml")
+
+
+def test_a_session_that_ends_without_its_record_leaves_nothing(bed, session):
+    made = session()["id"]
+    bed.run("rm", f"/run/qemu-web-desktop/records/{made}.json")
+    bed.run("systemctl", "stop", f"qwd-session-{made}")
+    gone(bed, made)
+
+
+def test_the_sweep_removes_what_a_session_without_its_record_left(bed, session):
+    made = session()["id"]
+    bed.run("rm", f"/run/qemu-web-desktop/records/{made}.json")
+    bed.run("systemctl", "mask", "--runtime", "-q", f"qwd-ended@{made}.service")
+    try:
+        bed.run("systemctl", "stop", f"qwd-session-{made}")
+        bed.run("systemctl", "start", "qwd-reaper.service")
+    finally:
+        bed.run("systemctl", "unmask", "--runtime", "-q", f"qwd-ended@{made}.service")
+    gone(bed, made)
 
 
 def test_a_disk_outside_the_unit_goes_with_its_session(bed, session):

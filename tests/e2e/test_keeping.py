@@ -12,6 +12,7 @@ from test_images import IMAGES, settled
 
 CATALOGUE = "/etc/qemu-web-desktop/machines.conf"
 CONFIG = "/etc/qemu-web-desktop/config.d/test.toml"
+PEOPLE = "/etc/qemu-web-desktop/config.d/people.toml"
 HERE = "/srv/keep"
 SMALL = "/srv/small"
 NAMES = ["kept-vdi.qcow2", "kept-vhdx.qcow2", "kept-device.qcow2"]
@@ -50,12 +51,14 @@ def kept(bed, disks):
 
 @pytest.fixture(scope="module")
 def alice(bed, disks):
-    """Signed in."""
+    """Signed in, so that root can start sessions for her."""
+    bed.run("id alice || useradd --create-home alice; echo 'alice:right of alice' | chpasswd")
+    bed.write(PEOPLE, '[sign_in]\nmethods = ["pam"]\n')
     alice = Api(bed, "alice")
-    status, made = alice.create()
-    assert status == 201, made
-    bed.ctl("stop", "--kill", made["id"])
-    return alice
+    status, answer = alice.call("POST", "sign-in", {"name": "alice", "password": "right of alice"})
+    assert status == 200, answer
+    yield alice
+    bed.run("rm", PEOPLE)
 
 
 @pytest.fixture
@@ -188,8 +191,8 @@ def fresh(bed, disks):
     """A machine whose guest has never run."""
     bed.ctl("import", f"{HERE}/disk.vdi", "kept-fresh.qcow2")
     yield "kept-fresh.qcow2"
-    bed.ctl("discard", "kept-fresh.qcow2", check=False)
-    bed.ctl("remove", "kept-fresh.qcow2")
+    bed.ctl("discard", "kept-fresh.qcow2", "--yes", check=False)
+    bed.ctl("remove", "kept-fresh.qcow2", "--yes")
 
 
 def test_a_master_changes_when_its_session_is_stopped(bed, fresh, alice):
@@ -233,7 +236,7 @@ def test_a_master_stays_when_its_session_is_killed_and_the_copy_waits(bed, fresh
         bed.ctl("stop", bed.json("start", fresh)["id"])
         refused(bed, "qwdctl discard", "start", fresh, "--master")
         if end == "qwdctl":
-            assert bed.json("discard", fresh)["result"] == "discarded"
+            assert bed.json("discard", fresh, "--yes")["result"] == "discarded"
             nothing_half_made(bed)
     # What was not flushed when it was killed is lost, as with any computer; what there is can be had.
     assert bed.json("adopt", fresh)["result"] == "adopted"
@@ -254,7 +257,7 @@ def test_a_copy_outlives_a_reset(bed, fresh):
     bed.run("systemctl", "start", "qwd-reaper")
     assert checksum(bed, fresh) == before
     refused(bed, f"'qwdctl adopt {fresh}'", "compact", fresh)
-    bed.ctl("discard", fresh)
+    bed.ctl("discard", fresh, "--yes")
     nothing_half_made(bed)
 
 
@@ -284,7 +287,7 @@ def test_a_machine_is_installed_on_the_screen_and_offered_then(bed, disks, alice
     assert status == 201, session
     bed.ctl("stop", session["id"])
     refused(bed, "There is an image", "create", name, "--size", "1G", "--iso", f"{HERE}/disk.iso")
-    bed.ctl("remove", name)
+    bed.ctl("remove", name, "--yes")
     nothing_half_made(bed)
 
 
@@ -293,7 +296,7 @@ def test_a_machine_that_is_a_cd_installs_another_by_its_name(bed, alice):
     assert Screen(bed.origin, alice.ticket(made["id"])).greeting == b"RFB 003.008\n"
     bed.ctl("stop", made["id"])
     assert next(m["description"] for m in bed.json("machines") if m["name"] == "kept-by.qcow2") == "Installed from menu.iso"
-    bed.ctl("remove", "kept-by.qcow2")
+    bed.ctl("remove", "kept-by.qcow2", "--yes")
     nothing_half_made(bed)
 
 
@@ -313,7 +316,7 @@ def test_an_installation_that_ran_out_of_time_or_was_killed_is_not_lost(bed, dis
         assert f"'qwdctl discard {name}'" in next(m["problem"] for m in bed.json("machines") if m["name"] == name)
         assert name not in offered(alice)
         if end == "killed":
-            bed.ctl("discard", name)
+            bed.ctl("discard", name, "--yes")
             assert name not in bed.run("cat", CATALOGUE).stdout
     assert bed.json("adopt", name)["result"] == "adopted"
     assert written(bed, name) and name in offered(alice)
@@ -371,7 +374,7 @@ def test_what_the_firmware_and_its_module_remember_is_kept_with_the_machine(bed,
     # The shell has its own variables among the firmware's: this one ends the session.
     told(bed, Screen(bed.origin, alice.ticket(again["id"])), "%bye%", f"! test -e /run/qemu-web-desktop/records/{again['id']}.json")
     assert bed.run(f"sha256sum {kept}/*").stdout == digest
-    bed.ctl("remove", name)
+    bed.ctl("remove", name, "--yes")
     assert bed.run(f"ls -A {IMAGES}").stdout.count(name) == 0
 
 
@@ -387,7 +390,7 @@ def test_what_cannot_start_leaves_nothing(bed, fresh, settings):
 
 def test_a_removed_machine_is_gone(bed, kept):
     name = kept[2]
-    assert bed.json("remove", name)["result"] == "removed"
+    assert bed.json("remove", name, "--yes")["result"] == "removed"
     assert name not in bed.run("cat", CATALOGUE).stdout
     assert bed.run(f"ls -A {IMAGES}").stdout.count(name) == 0
     assert bed.ctl("start", name, check=False).returncode == 4

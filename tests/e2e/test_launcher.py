@@ -22,7 +22,7 @@ def carol(bed):
 
 
 def test_a_member_of_the_group_has_sessions_of_their_own_and_no_others(bed, session, carol):
-    foreign = session("--owner", "alice")["id"]
+    foreign = session("--owner", "local:alice")["id"]
     import json
 
     own = json.loads(carol("qwdctl", "start", "menu.iso", "--json").stdout)
@@ -33,7 +33,7 @@ def test_a_member_of_the_group_has_sessions_of_their_own_and_no_others(bed, sess
         assert carol("qwdctl", *verb, foreign, check=False).returncode == 4
     assert carol("qwdctl", "stop", "--all", check=False).returncode != 0
     assert carol("qwdctl", "start", "menu.iso", "--force", check=False).returncode == 1
-    assert carol("qwdctl", "start", "menu.iso", "--owner", "alice", "--json", check=False).stdout.find('"alice"') == -1
+    assert carol("qwdctl", "start", "menu.iso", "--owner", "local:alice", "--json", check=False).stdout.find('"alice"') == -1
     assert carol("qwdctl", "stop", own["id"]).returncode == 0
 
 
@@ -73,24 +73,24 @@ def test_eight_at_once_all_work_and_each_link_leads_to_its_own_machine(bed):
 def test_the_shipped_limits_let_a_first_session_in_and_refuse_as_documented(bed, settings):
     settings(DEFAULTS + "[limits]\nservice_max_load = 1000.0\n")
     cpus = int(bed.run("nproc").stdout)
-    first = bed.ctl("start", "menu.iso", "--owner", "alice", "--memory", "128M", "--json")
+    first = bed.ctl("start", "menu.iso", "--owner", "local:alice", "--memory", "128M", "--json")
     assert first.returncode == 0
     try:
         if cpus == 2:
-            second = bed.ctl("start", "menu.iso", "--owner", "alice", "--memory", "128M", check=False)
+            second = bed.ctl("start", "menu.iso", "--owner", "local:alice", "--memory", "128M", check=False)
             assert second.returncode == 3 and "service_max_cpu_fraction_nb_per_user" in second.stderr
-        many = bed.ctl("start", "menu.iso", "--owner", "bob", "--cpus", "200", check=False)
+        many = bed.ctl("start", "menu.iso", "--owner", "local:bob", "--cpus", "200", check=False)
         assert many.returncode == 3
-        huge = bed.ctl("start", "menu.iso", "--owner", "bob", "--memory", "1T", check=False)
+        huge = bed.ctl("start", "menu.iso", "--owner", "local:bob", "--memory", "1T", check=False)
         assert huge.returncode == 3 and "service_max_mem_fraction_nb_per_user" in huge.stderr
-        forced = bed.ctl("start", "menu.iso", "--owner", "alice", "--memory", "128M", "--force")
+        forced = bed.ctl("start", "menu.iso", "--owner", "local:alice", "--memory", "128M", "--force")
         assert forced.returncode == 0
     finally:
         bed.ctl("stop", "--all")
 
 
 def test_running_sessions_are_taken_on_after_a_restart(bed, session):
-    made = session("--owner", "alice")["id"]
+    made = session("--owner", "local:alice")["id"]
     bed.run("systemctl", "kill", "-s", "KILL", "qwd-launcher.service")
     assert bed.json("show", made)["state"] == "running"
     bed.ctl("extend", made, "1h")

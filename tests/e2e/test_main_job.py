@@ -53,6 +53,13 @@ def menu(browser):
     return browser.wait(lambda: (at := highlight(browser)) > 0 and at, 90, "a menu on the screen")
 
 
+def to_screen(browser):
+    """From a session's page to its screen: by the button, which is there once it runs (until then the page replaces itself)."""
+    browser.wait(lambda: browser.find("#session").attribute("data-state") == "running", 60, "a running session")
+    browser.click("a.button.primary")
+    return menu(browser)
+
+
 def press(browser, key):
     browser.script("document.querySelector('#screen canvas').focus()")
     browser.press(key)
@@ -68,17 +75,17 @@ def test_from_the_form_to_the_screen_and_back_to_it(bed, browser, cleared):
     session = create(browser, bed, "alice")
     browser.wait(lambda: browser.find("#session").attribute("data-state") == "running", 60, "a running session")
     shot(browser, "session")
-    browser.click("a.button.primary")
-    first = menu(browser)
+    first = to_screen(browser)
     shot(browser, "screen")
     # An arrow key moves the highlight.
     press(browser, "down")
     moved = browser.wait(lambda: (at := highlight(browser)) > first and at, 60, "the key's effect")
     # A closed browser ends nothing: another one comes back to the same machine, as it was left.
     with Browser() as again:
+        again.open(bed.url + "static/qwd.css")
+        for cookie in browser.cookies:
+            again.set_cookie(cookie["name"], cookie["value"], path=cookie["path"])
         again.open(bed.url + "sessions")
-        again.type("#name", "alice")
-        again.click("form[action$='/sign-in'] button.primary")
         again.wait_for(f'a[href$="/sessions/{session}/screen"]').click()
         assert menu(again) == moved
         # Two browsers see the same screen.
@@ -121,9 +128,8 @@ def test_terms_not_agreed_to_are_refused_by_the_server_too(bed, browser):
 
 
 def test_a_lost_connection_is_shown_and_comes_back_by_itself(bed, browser, session, cleared):
-    made = create(browser, bed, "alice")
-    browser.open(f"{bed.url}sessions/{made}/screen")
-    menu(browser)
+    create(browser, bed, "alice")
+    to_screen(browser)
     press(browser, "down")
     with browser.losing_screen():
         bed.run("systemctl", "kill", "-s", "KILL", "qwd-display.service")
@@ -132,8 +138,7 @@ def test_a_lost_connection_is_shown_and_comes_back_by_itself(bed, browser, sessi
 
 def test_a_screen_says_why_it_is_over(bed, browser, cleared):
     made = create(browser, bed, "alice")
-    browser.open(f"{bed.url}sessions/{made}/screen")
-    menu(browser)
+    to_screen(browser)
     bed.ctl("stop", made)
     browser.wait_state("ended")
     assert "stopped by root" in browser.text("#message")
@@ -152,10 +157,9 @@ def test_over_https_the_screen_is_the_same_and_the_cookie_is_guarded(bed, cleare
             secure.click('input[name="terms"]')
             secure.click('form[action$="/sessions"] button.primary')
             secure.wait(lambda: "/sessions/" in secure.url)
-            secure.open(secure.url.split("#")[0] + "/screen")
-            menu(secure)
+            to_screen(secure)
             cookies = {c["name"]: c for c in secure.call("GET", "/cookie")}
-            held = cookies["__Host-qwd"]
-            assert held["secure"] and held["httpOnly"] and held["path"] == "/"
+            held = cookies["__Host-qwd-browser"]
+            assert held["secure"] and held["httpOnly"] and held["path"] == "/" and held["sameSite"] == "Strict"
     finally:
         bed.run("a2dissite -q default-ssl && a2dismod -q ssl && systemctl restart apache2")

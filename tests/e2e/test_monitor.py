@@ -279,7 +279,10 @@ def test_an_administrator_watches_and_stops_all(bed, browser, two, pictures):
     shot(browser, "monitor-confirmation")
     browser.click(f"#stop-{two[0]} summary")
     shot(browser, "monitor-pictures")
+    within = "return document.querySelector('table.monitor').scrollWidth <= document.querySelector('#all').clientWidth"
+    assert browser.script(within), "the table is as wide as its panel"
     browser.resize(420, 900)
+    assert browser.script("return document.documentElement.scrollWidth <= innerWidth")
     shot(browser, "monitor-narrow")
     browser.resize(1280, 900)
     assert not browser.find("#stop-all button.danger").displayed

@@ -13,16 +13,16 @@ XML = TREE / "units/dbus/org.qemuwebdesktop.Launcher1.xml"
 SIGN_IN = '[sign_in]\nmethods = ["pam"]\nadmins = ["boss"]\nadmin_groups = ["desktop-admins"]\n'
 PORTAL, DISPLAY = "_qemu-web-desktop", "_qwd-display"
 
-# Who calls: the account, and the name that it claims to ask for.
+# Who calls: the account, and the owner that it claims to ask for.
 CALLERS = {
-    "stranger": ("dave", "alice"),
-    "other member": ("carol", "alice"),
-    "portal for other": (PORTAL, "bob"),
-    "portal for owner": (PORTAL, "alice"),
-    "portal for administrator": (PORTAL, "boss"),
-    "display": (DISPLAY, "alice"),
-    "owner as member": ("alice", "boss"),
-    "root": ("root", "root"),
+    "stranger": ("dave", "pam:alice"),
+    "other member": ("carol", "pam:alice"),
+    "portal for other": (PORTAL, "pam:bob"),
+    "portal for owner": (PORTAL, "pam:alice"),
+    "portal for administrator": (PORTAL, "pam:boss"),
+    "display": (DISPLAY, "pam:alice"),
+    "owner as member": ("alice", "pam:boss"),
+    "root": ("root", "local:root"),
 }
 # Who may, by kind of method, in the order of CALLERS: "ok" may, "bus" is refused by the bus already.
 KINDS = {
@@ -42,16 +42,20 @@ METHODS = {
     "Sessions": ("self", [True], "ok"),
     "Get": ("own", ["ID"], "ok"),
     "Wait": ("own", ["ID", "stopping", 0], "ok"),
+    "WaitList": ("self", [True, "", 0], "ok"),
     "Extend": ("own", ["ID", 60], "ok"),
     "Share": ("own", ["ID", ["view", 0, False]], "ok"),
     "Shares": ("own", ["ID"], "ok"),
     "Unshare": ("own", ["ID", "nothing"], "bad_request"),
     "Viewers": ("own", ["ID"], "ok"),
     "Ticket": ("own", ["ID", "view"], "ok"),
+    "Claim": ("portal", ["aaaaaaaaaa"], "no_such_session"),
     "Join": ("portal", [SECRET], "bad_ticket"),
+    "JoinFrom": ("portal", [SECRET, "192.0.2.7"], "bad_ticket"),
     "Look": ("portal", [SECRET], "bad_ticket"),
     "Redeem": ("display", [SECRET], "bad_ticket"),
     "Report": ("display", [[]], "ok"),
+    "Agent": ("display", ["aaaaaaaaaa"], "no_such_session"),
     "Offer": ("self", [], "ok"),
     "Front": ("self", [], "ok"),
     "Machines": ("self", [], "ok"),
@@ -59,7 +63,8 @@ METHODS = {
     "Status": ("self", [], "ok"),
     "Monitor": ("admin", [], "ok"),
     "Figures": ("portal", [], "ok"),
-    "Picture": ("admin", ["ID"], "ok"),
+    "Picture": ("own", ["ID"], "ok"),
+    "Resume": ("root", ["ID", 0], "wrong_state"),
     "Sweep": ("root", [], "ok"),
     "Stop": ("own", ["ID"], "ok"),
     "Kill": ("own", ["VICTIM"], "ok"),
@@ -88,8 +93,8 @@ def people(bed):
     """Local accounts, and a way to call as one of them."""
     bed.put(TREE / "tests/e2e/bus_calls.py", "/root/bus_calls.py")
     bed.run("cp /root/bus_calls.py /usr/local/lib/bus_calls.py; getent group desktop-admins || groupadd desktop-admins; "
-            "for n in alice carol dora; do id $n || useradd -M -G qwd-users $n; done; id dave || useradd -M dave; "
-            "usermod -aG desktop-admins dora")
+            "for n in alice carol dora; do id $n || useradd -M $n; usermod -aG qwd-users $n; done; id dave || useradd -M dave; "
+            "usermod -aG desktop-admins dora; id erin || useradd -M erin; echo 'erin:right of erin' | chpasswd")
 
     def run(account, *words, check=True, input=None):
         return bed.run("setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups", "--", *words,
@@ -102,7 +107,7 @@ def nobody_left(bed, settings):
     """Leaves no session behind."""
     yield
     settings(SETTINGS)
-    kill = [["Kill", "(sas)s", [["root", []], s["id"]]] for s in bed.json("list")]
+    kill = [["Kill", "(ssas)s", [["", "", []], s["id"]]] for s in bed.json("list")]
     bed.run("python3", "/usr/local/lib/bus_calls.py", input=json.dumps(kill))
     bed.wait("test -z \"$(ls /run/qemu-web-desktop/records/*.json 2>/dev/null)\"")
 
@@ -124,7 +129,7 @@ def attempt(people, caller, names, ids):
     for name in names:
         has_asker, signature = interface()[name]
         arguments = [ids.get(a, a) if isinstance(a, str) else a for a in METHODS[name][1]]
-        wanted.append([name, signature, [[claimed, []], *arguments] if has_asker else arguments])
+        wanted.append([name, signature, [[claimed, "", []], *arguments] if has_asker else arguments])
     return dict(zip(names, calls(people, account, wanted)))
 
 
@@ -185,11 +190,11 @@ def open_policy(bed):
 
 
 def test_a_guest_gets_what_their_link_says_and_nothing_else(bed, people, session):
-    owned = session("--owner", "alice")["id"]
+    owned = session("--owner", "local:alice")["id"]
     for role in ("view", "control"):
-        [[_, (_, secret)]] = calls(people, "root", [["Share", "(sas)s(stb)", [["alice", []], owned, [role, 0, False]]]])
+        [[_, (_, secret)]] = calls(people, "root", [["Share", "(ssas)s(stb)", [["local:alice", "", []], owned, [role, 0, False]]]])
         [joined, looked, other] = calls(people, PORTAL, [
-            ["Join", "(sas)s", [["", []], secret]], ["Look", "s", [secret]], ["Get", "(sas)s", [["", []], owned]]])
+            ["Join", "(ssas)s", [["", "", []], secret]], ["Look", "s", [secret]], ["Get", "(ssas)s", [["", "", []], owned]]])
         assert joined[0] == looked[0] == "ok" and looked[1][0] == joined[1][0][0] == owned
         assert joined[1][1] == role and other[0] == "bad_request", "a guest has no name to ask by"
         [[word, result]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1][2]]]])
@@ -237,8 +242,9 @@ machines = ["other.iso"]
 
 
 def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, settings, nobody_left):
-    settings(SETTINGS + LIMITS)
+    settings(SETTINGS + LIMITS + SIGN_IN)
     erin = Api(bed, "erin")
+    assert erin.call("POST", "sign-in", {"name": "erin", "password": "right of erin"})[0] == 200
     status, made = erin.create(memory="128M")
     assert status == 201 and made["extendable_until"] - made["created_at"] == 7200
     assert made["expires_at"] == made["extendable_until"], "what is not asked for is no more than is allowed"
@@ -246,7 +252,7 @@ def test_limits_of_people_and_groups_hold_and_are_told_before(bed, people, setti
     assert {k: offer[k] for k in ("sessions", "memory_bytes", "lifetime_seconds", "reason")} == {
         "sessions": 1, "memory_bytes": 128 << 20, "lifetime_seconds": 7200, "reason": ""}
     for wanted, says in [({"memory": "129M"}, "(limits.user.erin.memory): you have 128 MiB of memory and asked for 129 MiB"),
-                         ({"lifetime": "3h"}, "(limits.user.erin.lifetime): you asked for 3h; 2h would fit.")]:
+                         ({"lifetime": "3h"}, "(limits.user.erin.lifetime): you asked for 3 h; 2 h would fit.")]:
         status, refused = erin.create(**wanted)
         assert (status, refused["error"]) == (409, "limit_reached") and says in refused["message"], refused
     status, refused = erin.call("POST", f"sessions/{made['id']}/extend", {"seconds": 60})

@@ -1,9 +1,11 @@
 """Passwords checked against real servers: dovecot, postfix and slapd, asked through the socket as the portal asks."""
 
+import itertools
 import json
 
 import pytest
 
+import guesses
 import peers
 
 METHODS = ("imap", "smtp", "ldap")
@@ -311,6 +313,21 @@ def test_a_person_of_the_server_signs_in_and_starts_a_session(servers, browser, 
         servers.ctl("stop", session)
     finally:
         servers.run(f"rm -f {CONFIG}; systemctl stop qwd-portal.service")
+
+
+def test_spellings_are_one_person_with_one_throttle(servers):
+    servers.write(CONFIG, settings("localhost", "plain", ["ldap"], ldap={**SEARCH, "name_attribute": "uid"}))
+    servers.run(guesses.FORGET)
+    people = [("192.0.2.1", name, "s3cret") for name in ("alice", "ALICE", "ａlice", "ⓐlice", "𝐚lice", "alice+1")]
+    assert [answer[0::2] for answer in guesses.ask(servers, *people)] == [[200, "alice"]] * len(people)
+    # OpenLDAP leaves these out of a name; nobody asks it.
+    hidden = ["alice\u00ad", "al\u200bice", "alice\u2060", "*", "al*"]
+    assert set(guesses.statuses(guesses.ask(servers, *[("192.0.2.2", name, "s3cret") for name in hidden]))) <= {401, 429}
+    letters = [[letter, letter.upper(), chr(0xFF41 + ord(letter) - 97), chr(0x24D0 + ord(letter) - 97)] for letter in "alic"]
+    spellings = ["".join(letters) + "e" for letters in itertools.product(*letters)][:240]
+    made = guesses.statuses(guesses.ask(servers, *[("192.0.2.3", name, "guess") for name in spellings], workers=48))
+    assert 3 <= made.count(401) <= 6 and set(made) <= {401, 429, 503}, made
+    servers.run(f"rm -f {CONFIG}; {guesses.FORGET}")
 
 
 CONNECT = 'import socket; socket.socket(socket.AF_UNIX).connect("/run/qemu-web-desktop/auth-network.sock")'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MACHINES, SETTINGS, TREE, bring_up
+from conftest import MACHINES, ROOM, SETTINGS, TREE, bring_up
 from screen import Api, Screen
 
 
@@ -40,7 +40,7 @@ def built(trixie):
 def test_it_is_built_installed_and_starts_a_session_there(trixie, built):
     trixie.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", built, timeout=600)
     assert trixie.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
-    trixie.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
+    trixie.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS + ROOM)
     trixie.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
     trixie.ctl("download")
     trixie.forward()

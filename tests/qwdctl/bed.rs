@@ -1,7 +1,7 @@
 //! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
 
 use qwd::bus::{Asker, INTERFACE, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Usage, Viewer};
-use qwd::model::{Problem, SessionId, Word};
+use qwd::model::{Owner, Problem, SessionId, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
@@ -160,6 +160,10 @@ struct Fake {
     shares: Mutex<Vec<Share>>,
 }
 
+fn owner(asker: &Asker) -> Owner {
+    if asker.owner.is_empty() { Owner::root() } else { Owner::recorded(&asker.owner, &asker.owner) }
+}
+
 impl Fake {
     fn find(&self, id: &str) -> Result<Session, Problem> {
         let all = self.sessions.lock().unwrap();
@@ -183,14 +187,17 @@ impl Fake {
             "ok.iso" | "bad.iso" | "full.iso" => {}
             _ => return Err(Problem::new(Word::NoSuchMachine, "There is no such machine.")),
         }
+        let owner = owner(&asker);
         let mut all = self.sessions.lock().unwrap();
         let session = Session {
             id: SessionId::from_bytes([all.len() as u8; 10]).to_string(),
-            owner: asker.name,
+            owner: owner.plain(),
+            owner_id: owner.to_string(),
             machine: wanted.machine,
             description: String::new(),
             state: "starting".into(),
             message: String::new(),
+            paused: String::new(),
             cpus: wanted.cpus.max(1),
             memory_bytes: if wanted.memory_bytes == 0 { 1 << 30 } else { wanted.memory_bytes },
             created_at: 1_000,
@@ -222,7 +229,7 @@ impl Fake {
 
     fn list(&self, asker: Asker, all: bool) -> Vec<Session> {
         let sessions = self.sessions.lock().unwrap();
-        sessions.iter().filter(|s| all || s.owner == asker.name).cloned().collect()
+        sessions.iter().filter(|s| all || s.owner() == owner(&asker)).cloned().collect()
     }
 
     fn get(&self, _asker: Asker, id: &str) -> Result<Session, Problem> {

@@ -2,6 +2,7 @@
 
 use super::bed::Bed;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 
 fn texts(found: &Value, key: &str) -> Vec<String> {
     found[key].as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect()
@@ -68,6 +69,36 @@ fn what_apache_does_not_serve_and_what_goes_unencrypted_is_told() {
         bed.root.write("etc/qemu-web-desktop/config.toml", address(scheme));
         assert_eq!(told("over a connection that is not encrypted"), open, "{scheme}");
     }
+    for method in ["pam", "remote_user"] {
+        let config = format!("[sign_in]\nmethods = [\"{method}\"]\n");
+        bed.root.write("etc/qemu-web-desktop/config.toml", &config);
+        let warnings = texts(&bed.run("check --json").json(), "warnings");
+        let told = warnings.iter().find(|w| w.contains("public_url is not set")).unwrap_or_else(|| panic!("{method}"));
+        assert!(told.contains("a2ensite default-ssl") && told.contains("public_url = \"https://"), "{told}");
+    }
+    bed.root.write("etc/qemu-web-desktop/config.toml", "");
+    assert!(told("a raw relay") && !told("public_url has no effect"));
+}
+
+#[test]
+fn what_keeps_the_portal_from_knowing_apache_is_an_error() {
+    let bed = Bed::without_launcher();
+    let errors = || texts(&bed.run("check --json").json(), "errors").join("\n");
+    let file = "var/lib/qemu-web-desktop/proxy/secret.conf";
+    bed.root.write("etc/apache2/conf-enabled/qemu-web-desktop.conf", "ProxyPass unix:portal.sock\n");
+    assert!(errors().contains("of an older version") && errors().contains("dpkg-reconfigure"), "{}", errors());
+    bed.root.write("etc/apache2/conf-enabled/qemu-web-desktop.conf", format!("Include /{file}\n"));
+    bed.root.write(file, "RequestHeader set X-Qwd-Secret \"\"\n");
+    assert!(!errors().contains("of an older version") && errors().contains("holds no secret"), "{}", errors());
+    bed.root.write(file, format!("RequestHeader set X-Qwd-Secret \"{}\"\n", "0f".repeat(32)));
+    let mode = |mode| std::fs::set_permissions(bed.root.0.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    assert!(errors().contains("can be read by others") && errors().contains("another secret"), "{}", errors());
+    mode(0o600);
+    assert_eq!(errors(), "");
+    bed.root.write("etc/apache2/mods-enabled/info.load", "");
+    let warnings = texts(&bed.good("check --json").json(), "warnings");
+    assert!(warnings.iter().any(|w| w.contains("a2dismod info")), "{warnings:#?}");
 }
 
 #[test]
@@ -102,13 +133,17 @@ fn a_complete_server_is_not_complained_about() {
         "usr/bin/qemu-img",
         "usr/share/novnc/core/rfb.js",
         "etc/apache2/mods-enabled/alias.load",
+        "etc/apache2/mods-enabled/buffer.load",
         "etc/apache2/mods-enabled/headers.load",
         "etc/apache2/mods-enabled/proxy.load",
-        "etc/apache2/conf-enabled/qemu-web-desktop.conf",
         "var/lib/qemu-web-desktop/machines/a.iso",
     ] {
         bed.root.write(file, "");
     }
+    let secret = "var/lib/qemu-web-desktop/proxy/secret.conf";
+    bed.root.write("etc/apache2/conf-enabled/qemu-web-desktop.conf", format!("Include /{secret}\n"));
+    bed.root.write(secret, format!("RequestHeader set X-Qwd-Secret \"{}\"\n", "0f".repeat(32)));
+    std::fs::set_permissions(bed.root.0.join(secret), std::fs::Permissions::from_mode(0o600)).unwrap();
     bed.root.write("etc/qemu-web-desktop/machines.conf", "[a.iso]\ndescription=A\n[b c.iso]\nurl=http://x/\n");
     let warnings = texts(&bed.good("check --json").json(), "warnings");
     for absent in ["QEMU (", "qemu-img", "noVNC", "Apache is missing", "a2enconf", "a.iso", "launcher does not"] {

@@ -116,6 +116,149 @@ fn what_has_changed_meanwhile_is_fetched_anew() {
     assert_eq!(web.seen().last().unwrap().header("range"), Some("bytes=200000-"));
 }
 
+/// What the second answer's headers, and the first one's, are where a server has changed its mind in between.
+type Changes = &'static [(&'static [&'static str], &'static str, &'static [&'static str])];
+
+#[test]
+fn a_part_of_another_content_is_not_appended() {
+    const TAG: &str = "ETag: \"v1\"";
+    const RANGE: &str = "Content-Range: bytes 70000-199999/200000";
+    const TIMES: [&str; 2] = ["Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "Date: Mon, 07 Nov 1994 08:49:37 GMT"];
+    let changes: Changes = &[
+        (&[TAG], "206 Partial Content", &["ETag: \"v2\"", RANGE]),
+        (&[TAG], "206 Partial Content", &[RANGE]),
+        (&[TAG], "206 Partial Content", &[TAG]),
+        (&[TAG], "206 Partial Content", &[TAG, "Content-Range: bytes 60000-199999/200000"]),
+        (&[TAG], "206 Partial Content", &[TAG, "Content-Range: bytes 70000-200000/200001"]),
+        (&[TAG], "206 Partial Content", &[TAG, RANGE, "Content-Encoding: gzip"]),
+        (&[TAG], "416 Range Not Satisfiable", &[TAG, "Content-Range: bytes */60000"]),
+        (&[TAG], "416 Range Not Satisfiable", &[TAG, "Content-Range: bytes */70000"]),
+        (&TIMES, "206 Partial Content", &["Last-Modified: Mon, 07 Nov 1994 08:49:37 GMT", RANGE]),
+        (&TIMES, "206 Partial Content", &[RANGE]),
+        (&["ETag: W/\"v1\""], "206 Partial Content", &["ETag: W/\"v1\"", RANGE]),
+    ];
+    for (first, status, then) in changes {
+        let begun = AtomicUsize::new(0);
+        let web = Web::new(move |request, stream| match request.header("range") {
+            Some("bytes=70000-") => send_raw(stream, status, then, &disk(2)[70_000..]),
+            Some(other) => panic!("{other}"),
+            None if begun.fetch_add(1, Ordering::Relaxed) == 0 => {
+                send_raw(stream, "200 OK", &[*first, &["Content-Length: 200000"]].concat(), &disk(1)[..70_000]);
+            }
+            None => send(stream, "200 OK", &["ETag: \"v2\""], &disk(2)),
+        });
+        let site = Site::one(&web.url("/a.img"));
+        assert_eq!(site.result(), "downloaded", "{first:?} {then:?}");
+        assert!(site.image() == Some(disk(2)), "{first:?} {status} {then:?}: half of it is old");
+        assert_eq!(site.shelf(), ["a.img"]);
+    }
+}
+
+#[test]
+fn a_server_may_send_the_rest_in_parts() {
+    let web = Web::new(|request, stream| {
+        let content = disk(1);
+        let from = request.header("range").map_or(0, |r| r["bytes=".len()..r.len() - 1].parse().unwrap());
+        if from == 0 {
+            return send_raw(stream, "200 OK", &["ETag: \"v1\"", "Content-Length: 200000"], &content[..50_000]);
+        }
+        let to = (from + 50_000).min(content.len());
+        let range = format!("Content-Range: bytes {from}-{}/200000", to - 1);
+        send(stream, "206 Partial Content", &["ETag: \"v1\"", &range], &content[from..to]);
+    });
+    let site = Site::one(&web.url("/a.img"));
+    assert_eq!((site.result().as_str(), site.image() == Some(disk(1))), ("downloaded", true));
+    assert_eq!(web.seen().len(), 4);
+}
+
+#[test]
+fn another_server_does_not_go_on_with_the_first_ones_file() {
+    let broken = Web::new(|_, stream| {
+        send_raw(stream, "200 OK", &["ETag: \"1\"", "Content-Length: 200000"], &disk(1)[..70_000]);
+    });
+    // The same tag, for a file of its own.
+    let other = orderly(disk(2), "\"1\"");
+    let (first, second) = (format!("Location: {}", broken.url("/a.img")), format!("Location: {}", other.url("/a.img")));
+    let asked = AtomicUsize::new(0);
+    let web = Web::new(move |_, stream| {
+        let to = if asked.fetch_add(1, Ordering::Relaxed) == 0 { &first } else { &second };
+        send(stream, "302 Found", &[to], b"");
+    });
+    let site = Site::one(&web.url("/a.img"));
+    assert_eq!((site.result().as_str(), site.image() == Some(disk(2))), ("downloaded", true));
+}
+
+#[test]
+fn unchanged_is_not_believed_of_another_content() {
+    let calls = AtomicUsize::new(0);
+    let web = Web::new(move |request, stream| {
+        match (calls.fetch_add(1, Ordering::Relaxed), request.header("if-none-match")) {
+            (0, None) => send(stream, "200 OK", &["ETag: \"v1\""], &disk(1)),
+            // Another content, of the same time.
+            (1, Some(_)) => send(stream, "304 Not Modified", &["ETag: \"v2\""], b""),
+            (2, None) => send(stream, "200 OK", &["ETag: \"v2\""], &disk(2)),
+            (_, _) => send(stream, "304 Not Modified", &["ETag: W/\"v2\""], b""),
+        }
+    });
+    let site = Site::one(&web.url("/a.img"));
+    assert_eq!([site.result(), site.result(), site.result()], ["downloaded", "downloaded", "current"]);
+    assert_eq!(site.image(), Some(disk(2)));
+}
+
+#[test]
+fn another_content_of_the_same_time_and_length_is_fetched() {
+    const TIME: &str = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT";
+    let calls = AtomicUsize::new(0);
+    // A server that knows no conditions.
+    let web = Web::new(move |_, stream| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => send(stream, "200 OK", &["ETag: \"v1\"", TIME], &disk(1)),
+        _ => send(stream, "200 OK", &["ETag: \"v2\"", TIME], &disk(2)),
+    });
+    let site = Site::one(&web.url("/a.img"));
+    assert_eq!([site.result(), site.result(), site.result()], ["downloaded", "downloaded", "current"]);
+    assert_eq!(site.image(), Some(disk(2)));
+}
+
+#[test]
+fn what_servers_say_before_the_answer_is_skipped() {
+    let before = [
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nServer: x\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+    ];
+    for hints in before {
+        let web = Web::new(move |_, stream| {
+            let mut all =
+                format!("{hints}HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n").into_bytes();
+            all.extend(disk(1));
+            let _ = std::io::Write::write_all(stream, &all);
+        });
+        let site = Site::one(&web.url("/a.img"));
+        let outcome = site.run("download");
+        assert_eq!((outcome.code, site.image() == Some(disk(1))), (0, true), "{hints:?}: {}", outcome.err);
+    }
+}
+
+#[test]
+fn servers_say_when_to_try_again() {
+    for (status, headers, sentence) in [
+        (
+            "429 Too Many Requests",
+            &["Retry-After: 120"][..],
+            "too many requests (HTTP status 429): try again in 2 min.",
+        ),
+        ("503 Service Unavailable", &[], "has a problem (HTTP status 503): try again later."),
+        ("202 Accepted", &["Retry-After: 3600"], "not have the image ready yet (HTTP status 202): try again in 1 h."),
+        ("200 OK", &["Content-Encoding: br"], "the encoding 'br'"),
+    ] {
+        let web = Web::new(move |_, stream| send(stream, status, headers, b"x"));
+        let site = Site::one(&web.url("/a.img"));
+        let outcome = site.run("download");
+        assert!(outcome.code == 1 && outcome.err.contains(sentence), "{status}: {}", outcome.err);
+        assert_eq!(site.image(), None);
+    }
+}
+
 #[test]
 fn a_checksum_decides() {
     let web = orderly(disk(1), "\"v1\"");
@@ -177,6 +320,24 @@ fn names_that_are_not_in_the_catalogue_are_told() {
     }
     let own = site.run("download own.img");
     assert!(own.code == 1 && own.err.contains("no url="), "{}", own.err);
+}
+
+#[test]
+fn what_was_passed_over_is_no_success() {
+    let web = orderly(disk(1), "\"v1\"");
+    let site = Site::new(&format!("[-m.img]\nurl={}\n", web.url("/a.img")));
+    let outcome = site.run("download");
+    assert!(outcome.code == 1 && outcome.err.contains("passed over"), "{}", outcome.err);
+    assert!(outcome.err.contains("begins with a letter"), "{}", outcome.err);
+    // An editor's mark at the beginning, and its ends of lines, are no mistake.
+    site.catalogue(&format!("\u{feff}[m.img]\r\nurl={}\r\n", web.url("/a.img")));
+    let outcome = site.run("download");
+    assert_eq!((outcome.code, site.image()), (0, Some(disk(1))), "{}", outcome.err);
+    site.0.write("etc/qemu-web-desktop/config.toml", "\u{feff}[download]\r\ntimeout = 5\r\n");
+    assert_eq!(site.result(), "current");
+    site.0.write("etc/qemu-web-desktop/machines.conf", b"\xff\xfe[\0m\0");
+    let outcome = site.run("download");
+    assert!(outcome.code == 1 && outcome.err.contains("UTF-16"), "{}", outcome.err);
 }
 
 #[test]

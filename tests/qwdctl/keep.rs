@@ -219,13 +219,27 @@ fn compacting_gives_back_what_is_zero() {
 fn a_machine_goes_with_its_section_and_a_file_behind_a_link_stays() {
     let images = Images::new();
     assert_eq!(images.import(&images.source("raw"), "").code, 0);
-    let done = images.run("remove new.img");
+    // Standard input is no terminal: whatever comes by it is no answer.
+    let listed = images.catalogue();
+    for answer in ["n\n", "y\n", ""] {
+        let mut command = Command::new(qwdctl());
+        command.arg("--root").arg(&images.bed.root.0).args(["remove", "new.img"]);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        // It may have ended before it reads.
+        let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{answer:?}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains("give --yes"));
+        assert!(images.image().exists() && images.catalogue() == listed);
+    }
+    let done = images.run("remove new.img --yes");
     assert_eq!((done.code, done.out.as_str()), (0, "new.img: removed\n"));
     assert!(!images.image().exists());
     assert_eq!(images.catalogue(), "; mine\n[old.iso]\ndescription=Old\n");
     images.refused("remove new.img", 4, "no machine 'new.img'");
     std::os::unix::fs::symlink(images.source("raw"), images.image()).unwrap();
-    let done = images.run("remove new.img");
+    let done = images.run("remove new.img -y");
     assert!(done.code == 0 && done.err.contains("srv/disk.raw"), "{}", done.err);
     assert!(Path::new(&images.source("raw")).exists() && !images.image().is_symlink());
     images.nothing_half_made();

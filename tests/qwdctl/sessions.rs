@@ -91,7 +91,7 @@ fn shares_are_made_listed_and_revoked() {
     assert_eq!(link.out, format!("https://desk.example/qemu-web-desktop/join#{}\n", "s".repeat(43)));
     let listed = bed.good(&format!("share {id} --list --json")).json();
     let share = json!({"id": "share1", "role": "view", "created_at": 1000, "expires_at": 7200, "once": true,
-        "used": false, "used_at": 0, "used_by": ""});
+        "used": false, "used_at": 0, "used_by": "", "used_by_proof": ""});
     assert_eq!(listed["shares"], json!([share]));
     assert_eq!((&listed["viewers"][0]["role"], &listed["viewers"][0]["since"]), (&json!("control"), &json!(1000)));
     let table = bed.good(&format!("share {id} --list")).out;
@@ -118,7 +118,8 @@ fn machines_have_a_state() {
 #[test]
 fn machines_are_read_from_files_when_nobody_answers() {
     let bed = Bed::without_launcher();
-    bed.root.write("etc/qemu-web-desktop/machines.conf", "[a.iso]\ndescription=A\n[b.iso]\n");
+    bed.root
+        .write("etc/qemu-web-desktop/machines.conf", "[a.iso]\ndescription=A\n[b.iso]\nurl=http://x/b.iso\n[c.iso]\n");
     bed.root.write("var/lib/qemu-web-desktop/machines/a.iso", "abc");
     let outcome = bed.good("machines --json");
     assert!(outcome.err.contains("does not answer"), "{}", outcome.err);
@@ -126,6 +127,9 @@ fn machines_are_read_from_files_when_nobody_answers() {
     assert_eq!((&machines[0]["state"], &machines[0]["image_bytes"]), (&json!("ready"), &json!(3)));
     assert_eq!(machines[1]["state"], "missing");
     assert!(machines[1]["problem"].as_str().unwrap().contains("qwdctl download b.iso"));
+    // What has no address cannot be fetched.
+    let own = machines[2]["problem"].as_str().unwrap();
+    assert!(own.contains("qwdctl import FILE c.iso") && !own.contains("download"), "{own}");
 }
 
 #[test]
@@ -133,7 +137,9 @@ fn status_says_loudly_what_is_wrong() {
     let bed = Bed::new();
     bed.root.write("etc/qemu-web-desktop/config.d/x.toml", "[limits]\nservice_max_lod = 1\n");
     let shown = bed.good("status");
-    for sentence in ["config.d/x.toml:2: 'limits.service_max_lod' is not a setting", "last good configuration", "KVM"] {
+    for sentence in
+        ["config.d/x.toml:2: 'limits.service_max_lod' is not a setting", "settings from before the last change", "KVM"]
+    {
         assert!(shown.err.contains(sentence), "{sentence}: {}", shown.err);
     }
     for figure in ["Sessions", "0 of 10", "0.5 (2 CPUs)"] {
@@ -178,7 +184,7 @@ fn version_config_and_completion_need_nobody() {
     let bed = Bed::without_launcher();
     assert_eq!(bed.good("version --json").json(), json!({"version": env!("CARGO_PKG_VERSION")}));
     assert_eq!(bed.good("--version").out, format!("qwdctl {}\n", env!("CARGO_PKG_VERSION")));
-    assert!(bed.good("completion bash").out.contains("complete -F _qwdctl"));
+    assert!(bed.good("completion bash").out.contains("-F _clap_complete_qwdctl qwdctl"));
     let settings = bed.good("config --json").json();
     let all = settings.as_array().unwrap();
     let public = all.iter().find(|s| s["key"] == "public_url").unwrap();

@@ -83,6 +83,7 @@ def group(machine, session):
 
 def furnish(machine):
     """Settings, machines and a forwarded port: ready for sessions."""
+    machine.write("/etc/qemu-web-desktop/config.d/room.toml", e2e.ROOM)
     machine.write("/etc/qemu-web-desktop/config.d/test.toml", SETTINGS)
     machine.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
     machine.ctl("download", "menu.iso")

@@ -20,7 +20,7 @@ def container(deb, root, tmp_path_factory):
     write_linux(root, HERE / "freeing-init", iso, [*DISK_AND_BUTTON, "virtio_pci", "virtio_balloon"])
     with e2e.bring_up(deb, "balloon") as bed:
         bed.install()
-        bed.write("/etc/qemu-web-desktop/config.d/test.toml", e2e.SETTINGS)
+        bed.write("/etc/qemu-web-desktop/config.d/test.toml", e2e.SETTINGS + e2e.ROOM)
         bed.write("/etc/qemu-web-desktop/machines.conf", MACHINES)
         bed.put(iso, FOLDER)
         bed.run("ln", "-s", "guest.iso", f"{FOLDER}/keeps.iso")

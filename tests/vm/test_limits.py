@@ -2,13 +2,15 @@
 
 from conftest import SETTINGS, group
 from screen import Api
+# `flooded` is a fixture.
+from test_attacks_disk import MACHINE, flooded, length, longer, paused
 from test_units import prop
 
 MEMTEST = "memtest.iso"
 
 
 def test_who_outgrows_the_memory_is_killed_alone_and_told(bed, session):
-    neighbour = session("--owner", "bob")["id"]
+    neighbour = session("--owner", "local:bob")["id"]
     alice = Api(bed, "alice")
     status, made = alice.create(machine=MEMTEST, memory="512M")
     assert status in (200, 201), made
@@ -25,6 +27,17 @@ def test_who_outgrows_the_memory_is_killed_alone_and_told(bed, session):
     page = bed.run("curl", "-s", "-H", f"Cookie: {alice.cookie}", f"http://localhost/qemu-web-desktop/sessions/{hungry}").stdout
     assert told["message"] in page
     assert bed.json("show", neighbour)["state"] == "running"
+
+
+def test_a_session_that_has_written_what_it_may_goes_on_with_more(bed, flooded):
+    flooded('disk_max = "16M"')
+    made = bed.json("start", MACHINE)["id"]
+    paused(bed, made, "disk_limit")
+    assert length(bed, made) <= 16 << 20
+    bed.ctl("resume", made, "--disk-max", "28M")
+    longer(bed, made, 20 << 20)
+    paused(bed, made, "disk_limit")
+    assert length(bed, made) <= 28 << 20
 
 
 # CPU time of a control group over a hundred periods in which it was held back, as thousandths of a

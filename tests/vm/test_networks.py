@@ -120,7 +120,7 @@ def container(deb, root, tmp_path):
     with e2e.bring_up(deb, "bridge") as bed:
         bed.install()
         bed.write("/etc/qemu-web-desktop/config.d/test.toml",
-                  e2e.SETTINGS + f'[network]\nmode = "bridge"\nbridge = "{BRIDGE}"\n')
+                  e2e.SETTINGS + e2e.ROOM + f'[network]\nmode = "bridge"\nbridge = "{BRIDGE}"\n')
         bed.write(CATALOGUE, "[guest.iso]\ndescription=Kept apart\n[open.iso]\ndescription=Not\nbridge_isolated=no\n")
         bed.put(tmp_path / "guest.iso", FOLDER)
         bed.run("ln", "-s", "guest.iso", f"{FOLDER}/open.iso")

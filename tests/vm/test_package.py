@@ -10,9 +10,14 @@ from test_units import gone, prop
 UNITS = sorted(path.name.replace("@.", "@abcdefghij.") for path in (e2e.TREE / "units").glob("*.service"))
 
 
+# They have no option that takes a mount namespace: with /run full there is none.
+WITHOUT_NAMESPACE = ("qwd-expire@", "qwd-reaper.")
+
+
 def exposed_little(bed, unit):
-    """systemd's own rating is 2.0 or better."""
-    rated = bed.run("systemd-analyze", "security", "--no-pager", "--threshold=20", unit, check=False)
+    """systemd's own rating is 2.0 or better, or 3.0 without a mount namespace."""
+    most = 30 if unit.startswith(WITHOUT_NAMESPACE) else 20
+    rated = bed.run("systemd-analyze", "security", "--no-pager", f"--threshold={most}", unit, check=False)
     assert rated.returncode == 0, rated.stdout
 
 

@@ -7,7 +7,7 @@ DISKS = "/var/lib/qemu-web-desktop/disks-test"
 
 
 def test_after_a_hard_reset_nothing_is_left_and_sessions_start(bed, session):
-    inner = session("--owner", "bob")["id"]
+    inner = session("--owner", "local:bob")["id"]
     bed.run("mkdir", "-p", DISKS)
     bed.write("/etc/qemu-web-desktop/config.d/zz.toml", f'[paths]\ndir_snapshots = "{DISKS}"\n')
     outer = [session()["id"] for _ in range(2)]

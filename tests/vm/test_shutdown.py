@@ -20,7 +20,7 @@ def container(deb, root, tmp_path_factory):
     write_linux(root, HERE / "asked-init", iso)
     with e2e.bring_up(deb, "shutdown") as bed:
         bed.install()
-        bed.write("/etc/qemu-web-desktop/config.d/test.toml", e2e.SETTINGS.replace('stop_grace = "1s"', 'stop_grace = "300s"'))
+        bed.write("/etc/qemu-web-desktop/config.d/test.toml", e2e.SETTINGS.replace('stop_grace = "1s"', 'stop_grace = "300s"') + e2e.ROOM)
         bed.write("/etc/qemu-web-desktop/machines.conf", "[guest.iso]\ndescription=A small Linux\n")
         bed.put(iso, FOLDER)
         yield bed

@@ -6,10 +6,13 @@ use crate::config::{Accel, Catalogue, MachineNetwork, NetworkMode, Reach, Settin
 use crate::model::BridgeName;
 use crate::{host, policy};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where programs are looked for.
 const PATH: [&str; 4] = ["usr/bin", "usr/sbin", "usr/local/bin", "bin"];
+
+const CONFIG: &str = super::CONFIG;
+const MACHINES: &str = "/etc/qemu-web-desktop/machines.conf";
 
 /// QEMU and its tool for images.
 pub(super) fn programs(found: &mut Findings, root: &Path, settings: &Settings) {
@@ -23,6 +26,35 @@ pub(super) fn programs(found: &mut Findings, root: &Path, settings: &Settings) {
             "qemu-img is missing, so images other than ISO and raw cannot be examined: 'apt install qemu-utils'.",
         );
     }
+}
+
+/// Emulators of the administrator's own that a session does not see: of the server's files, it has /usr alone.
+pub(super) fn emulators(found: &mut Findings, root: &Path, settings: &Settings, catalogue: &Catalogue) {
+    let of_all = [("qemu.qemu_exec".to_owned(), &settings.qemu.program, CONFIG.to_owned())];
+    let of_one = catalogue.machines.iter().filter_map(|entry| {
+        let program = entry.hardware.program.as_ref()?;
+        Some((format!("qemu_exec of '{}'", entry.name), program, format!("+{} {MACHINES}", entry.line)))
+    });
+    for (key, program, place) in of_all.into_iter().chain(of_one) {
+        let Some(target) = find_program(root, program) else { continue };
+        if !target.starts_with("/usr") {
+            found.error(format!(
+                "{key} is {program}, which is {} and can never start: a session sees programs below /usr only. Install it \
+                 there, such as below /usr/local, and 'editor {place}'.",
+                target.display()
+            ));
+        }
+    }
+}
+
+/// Where a program is in the end, as the server has it.
+fn find_program(root: &Path, program: &str) -> Option<PathBuf> {
+    let path = match program.strip_prefix('/') {
+        Some(absolute) => root.join(absolute),
+        None => PATH.iter().map(|folder| root.join(folder).join(program)).find(|path| path.exists())?,
+    };
+    let target = path.canonicalize().unwrap_or(path);
+    Some(Path::new("/").join(target.strip_prefix(root).unwrap_or(&target)))
 }
 
 fn is_there(root: &Path, program: &str) -> bool {
@@ -94,7 +126,7 @@ pub(super) fn network(found: &mut Findings, settings: &Settings, catalogue: &Cat
     if policy::name_server(&servers, &host::interfaces(), allow).is_none() {
         found.warn(
             "The only name server of this server is this server itself, which guests in user mode do not reach, so \
-             they find no names: write dns = \"ADDRESS\" below [network] in /etc/qemu-web-desktop/config.toml.",
+             they find no names: 'editor /etc/qemu-web-desktop/config.toml', and write dns = \"ADDRESS\" below [network].",
         );
     }
 }
@@ -109,7 +141,10 @@ fn reaches(found: &mut Findings, settings: &Settings, catalogue: &Catalogue) -> 
     for entry in &catalogue.machines {
         match settings.network.of(&entry.network) {
             Ok(reach) => all.push(reach),
-            Err(why) => found.error(format!("/etc/qemu-web-desktop/machines.conf: [{}]: {why}.", entry.name)),
+            Err(why) => found.error(format!(
+                "{MACHINES}: [{}]: {why}. 'editor +{} {MACHINES}' opens its section.",
+                entry.name, entry.line
+            )),
         }
     }
     all
@@ -136,6 +171,33 @@ mod tests {
         let mut found = Findings::default();
         units(&mut found, &states.iter().map(|(u, s)| ((*u).to_owned(), (*s).to_owned())).collect());
         found.warnings
+    }
+
+    #[test]
+    fn an_emulator_outside_usr_is_told() {
+        let root = std::env::temp_dir().join(format!("qwd-emulator-{}", std::process::id()));
+        for directory in ["usr/bin", "usr/local/bin", "opt"] {
+            std::fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        for file in ["usr/bin/qemu-a", "usr/local/bin/qemu-b", "opt/qemu-c"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("opt/qemu-c"), root.join("usr/bin/qemu-d")).unwrap();
+        let errors = |program: &str| {
+            let mut settings = Settings::default();
+            settings.qemu.program = program.to_owned();
+            let mut found = Findings::default();
+            emulators(&mut found, &root, &settings, &Catalogue::default());
+            found.errors
+        };
+        for good in ["qemu-a", "/usr/bin/qemu-a", "qemu-b", "/usr/local/bin/qemu-b", "nowhere"] {
+            assert!(errors(good).is_empty(), "{good}: {:?}", errors(good));
+        }
+        for bad in ["/opt/qemu-c", "qemu-d", "/usr/bin/qemu-d", "/home/x/qemu"] {
+            let all = errors(bad);
+            assert!(all.len() == 1 && all[0].contains("below /usr only") && all[0].contains("'editor "), "{all:?}");
+        }
+        std::fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Offers and limits that contradict each other, or the server: pure.
 
-use super::Findings;
+use super::{CONFIG, Findings};
 use crate::config::{Catalogue, Method, Settings, Whose};
 use crate::model::{Bytes, Lifetime};
 use crate::policy::{Allowed, Host, Situation, Wanted};
@@ -39,14 +39,14 @@ pub(super) fn offers(found: &mut Findings, settings: &Settings, catalogue: &Cata
     }
 }
 
-/// Names that nobody can sign in under, because all who check them do so in lower case.
+/// Names that nobody can sign in under, because all methods take people in lower case.
 pub(super) fn names(found: &mut Findings, settings: &Settings) {
     let sign_in = &settings.sign_in;
-    let own_name = sign_in.ldap.as_ref().is_some_and(|ldap| !ldap.raw.name_attribute.is_empty());
     let lower = |method: &Method| match method {
-        Method::Imap | Method::Smtp | Method::Email => true,
-        Method::Ldap => !own_name,
-        Method::Pam | Method::Command | Method::RemoteUser => false,
+        Method::Imap | Method::Smtp | Method::Email | Method::Ldap => true,
+        Method::Command => sign_in.command_fold_case,
+        Method::RemoteUser => sign_in.remote_user_fold_case,
+        Method::Pam => false,
     };
     if sign_in.methods.is_empty() || !sign_in.methods.iter().all(lower) {
         return;
@@ -55,7 +55,9 @@ pub(super) fn names(found: &mut Findings, settings: &Settings) {
     let users = settings.limits.users.keys().map(|name| ("limits.user", name.as_str()));
     for (key, name) in admins.chain(users).filter(|(_, name)| name.contains(|c: char| c.is_ascii_uppercase())) {
         let small = name.to_ascii_lowercase();
-        found.warn(format!("{key} has '{name}', but people sign in here in lower case: write '{small}'."));
+        found.warn(format!(
+            "{key} has '{name}', but people sign in here in lower case: 'editor {CONFIG}', and write '{small}'."
+        ));
     }
 }
 
@@ -94,8 +96,8 @@ fn lifetimes(found: &mut Findings, settings: &Settings) {
     texts.dedup();
     if !texts.is_empty() {
         found.warn(format!(
-            "page.lifetime or session.lifetime is longer ({}) than session.snapshot_lifetime allows ({most}): change one \
-             of them in /etc/qemu-web-desktop/config.toml.",
+            "page.lifetime or session.lifetime is longer ({}) than session.snapshot_lifetime allows ({most}): \
+             'editor {CONFIG}' changes one of them.",
             texts.join(", ")
         ));
     }
@@ -170,8 +172,9 @@ mod tests {
             names(&mut found, &settings);
             found.warnings
         };
-        let sentence = "sign_in.admins has 'Alice', but people sign in here in lower case: write 'alice'.";
+        let sentence = "sign_in.admins has 'Alice', but people sign in here in lower case: 'editor /etc/qemu-web-desktop/config.toml', and write 'alice'.";
         assert_eq!(told(&[Method::Imap, Method::Email]), [sentence]);
+        assert_eq!(told(&[Method::Ldap, Method::Command, Method::RemoteUser]), [sentence]);
         assert!(told(&[Method::Imap, Method::Pam]).is_empty() && told(&[]).is_empty());
     }
 }

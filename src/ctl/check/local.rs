@@ -36,6 +36,6 @@ mod tests {
         let both = told(&raw);
         assert!(both.contains("/etc/pam.d/no-such-service") && both.contains("/no/such/program"), "{both}");
         raw.sign_in.command.program = "/root/program".into();
-        assert!(told(&raw).contains("move it"));
+        assert!(told(&raw).contains("'mv /root/program"));
     }
 }

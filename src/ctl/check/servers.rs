@@ -5,12 +5,9 @@
 use super::Findings;
 use crate::check::peer::{self, Protocol, Target};
 use crate::check::tls::Trust;
-use crate::config::{Server, Settings};
+use crate::config::{Encryption, HIDDEN, Server, Settings};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// Folders that the units of the checks do not see.
-const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 /// Asks all of them at once, so that they take no longer together than the slowest.
 pub(super) fn servers(found: &mut Findings, settings: &Settings) {
@@ -41,7 +38,21 @@ fn trouble(server: Server, section: &'static str, protocol: Protocol) -> Option<
         Err(sentence) => return Some(sentence),
     };
     let at = Target::new(server, section, trust);
-    peer::open(&at, protocol).err().map(|trouble| trouble.tell(&at))
+    let sentence = peer::open(&at, protocol).err()?.tell(&at);
+    Some(if super::has_command(&sentence) { sentence } else { format!("{sentence} {}", how_to_look(&at, protocol)) })
+}
+
+/// How to see what a server says. No name and no password is sent by that either.
+fn how_to_look(at: &Target, protocol: Protocol) -> String {
+    let (host, port) = (&at.server.host, at.server.port);
+    match at.server.encryption {
+        Encryption::Plain => format!("'ss -ltnp sport = :{port}' shows what listens there."),
+        Encryption::Tls => format!("'openssl s_client -connect {host}:{port}' shows what it says."),
+        Encryption::StartTls => {
+            let word = protocol.name().to_ascii_lowercase();
+            format!("'openssl s_client -starttls {word} -connect {host}:{port}' shows what it says.")
+        }
+    }
 }
 
 /// The files with passwords for these servers: there, and for root's eyes only.
@@ -69,7 +80,9 @@ fn secret(path: &Path, key: &str) -> Option<String> {
         Ok(_) => None,
         // Whoever may not look there is not root, and root may.
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => None,
-        Err(e) => Some(format!("The file {shown}, which is {key}, cannot be read: {e}.")),
+        Err(e) => Some(format!(
+            "The file {shown}, which is {key}, cannot be read ({e}): 'ls -l {shown}' shows what is there."
+        )),
     }
 }
 
@@ -77,7 +90,9 @@ fn secret(path: &Path, key: &str) -> Option<String> {
 pub(super) fn hidden(path: &Path, key: &str) -> Option<String> {
     let folder = HIDDEN.into_iter().find(|folder| path.starts_with(folder))?;
     Some(format!(
-        "The file {}, which is {key}, lies below {folder}, which the service does not see: move it to /etc/qemu-web-desktop.",
+        "The file {}, which is {key}, lies below {folder}, which the service does not see: 'mv {} /etc/qemu-web-desktop/', and change the \
+         setting.",
+        path.display(),
         path.display()
     ))
 }
@@ -85,7 +100,6 @@ pub(super) fn hidden(path: &Path, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Encryption;
     use std::io::Write;
     use std::net::TcpListener;
     use std::time::Duration;

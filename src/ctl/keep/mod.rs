@@ -104,7 +104,10 @@ impl<'a> Keeper<'a> {
             let other = machine.parse().ok().and_then(|name| Home::find(&self.folder, &name).ok());
             other.is_some_and(|other| other.keys().iter().any(|key| keys.contains(key)))
         };
-        let sessions = Store::new(self.root()).all();
+        let sessions = match Store::new(self.root()).all() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            sessions => sessions.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?,
+        };
         let ids: Vec<String> =
             sessions.into_iter().filter(|(_, r)| stands(&r.session.machine)).map(|(id, _)| id.to_string()).collect();
         if ids.is_empty() {

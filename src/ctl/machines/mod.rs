@@ -147,7 +147,7 @@ fn from_files(root: &Path) -> Result<Vec<Machine>, Problem> {
 }
 
 fn from_file(root: &Path, settings: &config::Settings, entry: &MachineEntry) -> Machine {
-    let place = images::locate(&folder(root, settings), &entry.name);
+    let place = images::locate(&folder(root, settings), &entry.name, entry.url.is_some());
     let usual = Allowed::anybody(settings).usual(&settings.session);
     Machine {
         image_bytes: place.as_ref().map_or(0, |p| p.identity.size),

@@ -20,7 +20,9 @@ struct Row {
     used: Used,
     line: Line,
     state: &'static str,
-    left: String,
+    remaining: String,
+    /// The moment of its end.
+    ends_at: String,
 }
 
 impl Row {
@@ -29,7 +31,8 @@ impl Row {
         Self {
             line: Line::new(used, now),
             state: show::state(&session.state),
-            left: show::left(session.expires_at, now),
+            remaining: show::remaining(session.expires_at, now),
+            ends_at: show::moment(session.expires_at),
             used: used.clone(),
         }
     }

@@ -79,7 +79,7 @@ fn summary(overview: &Overview, width: usize) -> Vec<String> {
         }
     }
     let problem = Some(&overview.status.config_problem).filter(|problem| !problem.is_empty());
-    lines.extend(problem.map(|problem| format!("The last good configuration is in force: {problem}")));
+    lines.extend(problem.map(|problem| format!("The settings from before the last change are in use: {problem}")));
     lines.extend(overview.status.warnings.iter().cloned());
     lines.iter().map(|line| out::plain(line).replace('\n', " ")).collect()
 }
@@ -101,7 +101,7 @@ fn row(used: &Used, now: u64) -> Vec<String> {
         state => show::state(state).to_lowercase(),
     };
     let [cpu, memory] = [busy, memory].map(|gauge: Gauge| gauge.short());
-    let texts = [&session.id, &session.owner, &session.machine].map(|text| text.replace('\n', " "));
+    let texts = [&session.id, &session.owner_shown(), &session.machine].map(|text| text.replace('\n', " "));
     texts.into_iter().chain([age, cpu, memory, used.usage.viewers.to_string(), left]).collect()
 }
 

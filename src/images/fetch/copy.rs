@@ -33,7 +33,9 @@ pub(super) fn deliver(
     loop {
         let read = from.read(&mut buffer).map_err(failed)?;
         if read == 0 {
-            return Ok(Delivery::Whole(validators));
+            return unchanged(&from, path, &meta)
+                .inspect_err(|_| shelf.drop_part())
+                .map(|()| Delivery::Whole(validators));
         }
         let done = meter.count(read).inspect_err(|_| shelf.drop_part())?;
         shelf.written(to.write_all(&buffer[..read]))?;
@@ -41,7 +43,38 @@ pub(super) fn deliver(
     }
 }
 
+/// A copy of a file that was written to meanwhile would be of neither content.
+fn unchanged(file: &File, path: &Path, before: &Metadata) -> Result<(), Problem> {
+    let after = file.metadata().map_err(|e| disk::problem("read", path, &e))?;
+    if stamp(&after) == stamp(before) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Problem::failed(format!(
+        "{path} has changed while it was copied: run 'qwdctl download' again when it is complete."
+    )))
+}
+
 /// Tells one content of a file from another without reading it.
 fn stamp(meta: &Metadata) -> String {
     format!("{}-{}.{:09}", meta.len(), meta.mtime(), meta.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_copied_is_refused() {
+        let path = std::env::temp_dir().join(format!("qwd-copy-{}", std::process::id()));
+        fs::write(&path, "one").unwrap();
+        let file = File::open(&path).unwrap();
+        let before = file.metadata().unwrap();
+        let same = unchanged(&file, &path, &before);
+        fs::write(&path, "another").unwrap();
+        let changed = unchanged(&file, &path, &before);
+        fs::remove_file(&path).unwrap();
+        assert!(same.is_ok() && changed.unwrap_err().message.contains("while it was copied"));
+    }
 }

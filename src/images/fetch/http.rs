@@ -1,28 +1,31 @@
 //! Downloads over HTTP: conditional, resumed after a break, through proxies and redirections.
 
+use super::super::facts::printable;
 use super::address::Address;
+use super::content::{Content, length, unknown_encoding, validators};
+use super::informational::SkipInformational;
 use super::meter::Meter;
 use super::proxy::{Outwards, ToProxy, WholeAddress, authorization, basic};
+use super::refused::refused;
 use super::shelf::{Kept, Shelf};
-use super::{Delivery, Network, Progress, Validators};
+use super::{Answer, Delivery, Network, Progress, Validators};
 use crate::model::{Problem, Word};
 use std::io::{Read, Write};
-use ureq::http::{Response, Uri};
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector, TcpConnector};
-use ureq::{Agent, Body, Error, Proxy};
+use ureq::{Agent, Error, Proxy};
 
 /// As often a download goes on after a break, if each time something more has come.
 const BREAKS: u32 = 10;
 const REDIRECTIONS: u32 = 10;
 
-type Answer = Response<Body>;
-
 /// How a try ended that did not deliver.
 enum Trouble {
     /// The connection broke: what has come is kept.
     Broken(Problem),
-    /// What has come does not fit any more and has been dropped.
+    /// What has come, or what is there, does not fit what the server says now.
     Stale,
     /// There is no point in another try.
     Final(Problem),
@@ -59,10 +62,10 @@ pub(super) struct Download<'a> {
 pub(super) fn deliver(download: &Download<'_>, progress: Progress<'_>) -> Result<Delivery, Problem> {
     let url = download.address.uri.to_string();
     let there = || download.shelf.resumable(&url).map_or(0, |(there, _)| there);
-    let mut breaks = 0;
+    let (mut breaks, mut kept) = (0, download.kept);
     loop {
         let before = there();
-        match attempt(download, &url, progress) {
+        match attempt(download, kept, &url, progress) {
             Ok(delivery) => return Ok(delivery),
             Err(Trouble::Final(problem)) => return Err(problem),
             Err(Trouble::Broken(problem)) => {
@@ -71,90 +74,88 @@ pub(super) fn deliver(download: &Download<'_>, progress: Progress<'_>) -> Result
                     return Err(problem);
                 }
             }
-            // Once at most: there is nothing left to be stale.
-            Err(Trouble::Stale) => {}
+            // Until the next break there is nothing left to be stale.
+            Err(Trouble::Stale) => {
+                download.shelf.drop_part();
+                kept = None;
+            }
         }
     }
 }
 
-fn attempt(download: &Download<'_>, url: &str, progress: Progress<'_>) -> Result<Delivery, Trouble> {
-    let &Download { address, shelf, kept, network, guarded } = download;
-    let ask = what_to_ask(shelf.resumable(url), kept);
-    let answer = request(address, &ask, network, guarded)?;
-    let validators = validators(&answer);
-    match (answer.status().as_u16(), &ask) {
-        (304, Ask::IfChanged(_)) => Ok(Delivery::Unchanged),
-        (200, _) if kept.is_some_and(|kept| is_same(kept, &validators, &answer)) => Ok(Delivery::Unchanged),
-        (200, _) => {
-            shelf.create_part()?;
-            shelf.remember_part(url, &validators)?;
-            receive(answer, 0, shelf, network, progress)?;
-            Ok(Delivery::Whole(validators))
-        }
-        (206, Ask::Rest(from, _)) if starts_at(&answer, *from) => {
-            receive(answer, *from, shelf, network, progress)?;
-            Ok(Delivery::Whole(validators))
-        }
-        (416, Ask::Rest(from, _)) if is_all(&answer, *from) => {
-            Ok(Delivery::Whole(shelf.resumable(url).map(|(_, validators)| validators).unwrap_or_default()))
-        }
-        (206 | 416, Ask::Rest(..)) => {
+fn attempt(
+    download: &Download<'_>,
+    kept: Option<&Kept>,
+    url: &str,
+    progress: Progress<'_>,
+) -> Result<Delivery, Trouble> {
+    let &Download { address, shelf, network, guarded, .. } = download;
+    let part = shelf.resumable(url);
+    let ask = what_to_ask(part.as_ref(), kept);
+    let (answer, place) = request(address, &ask, network, guarded)?;
+    let found = validators(&answer);
+    match (answer.status().as_u16(), &ask, part) {
+        (304, Ask::IfChanged(known), _) if known.deny(&found) => Err(Trouble::Stale),
+        (304, Ask::IfChanged(_), _) => Ok(Delivery::Unchanged),
+        (200, _, _) if kept.is_some_and(|kept| is_same(kept, &found, &answer)) => {
             shelf.drop_part();
-            Err(Trouble::Stale)
+            Ok(Delivery::Unchanged)
         }
-        (status, _) => Err(Trouble::Final(refused(status, &address.uri))),
+        (200, _, _) => {
+            refuse_encoding(&answer, &place)?;
+            shelf.create_part()?;
+            shelf.remember_part(url, Content::of(&answer, &place).without_weak_time(&answer))?;
+            let total = length(&answer);
+            receive(answer, 0, total, shelf, network, progress)?;
+            Ok(Delivery::Whole(found))
+        }
+        (206, Ask::Rest(from, _), Some((_, content))) => {
+            let total = content.followed_by(*from, &answer, &place, guarded).ok_or(Trouble::Stale)?;
+            receive(answer, *from, Some(total), shelf, network, progress)?;
+            Ok(Delivery::Whole(content.validators.or(found)))
+        }
+        (416, Ask::Rest(from, _), Some((_, content))) if content.is_complete(*from, &answer) => {
+            Ok(Delivery::Whole(content.validators.or(found)))
+        }
+        (416, Ask::Rest(..), _) => Err(Trouble::Stale),
+        _ => Err(Trouble::Final(refused(&answer, &place))),
     }
 }
 
-fn what_to_ask(part: Option<(u64, Validators)>, kept: Option<&Kept>) -> Ask {
-    // A weak entity tag does not promise the same bytes (RFC 9110, section 13.1.5).
-    let strong = |v: Validators| v.etag.filter(|etag| !etag.starts_with("W/")).or(v.last_modified);
-    if let Some((from, validator)) = part.and_then(|(from, v)| Some((from, strong(v)?))) {
-        return Ask::Rest(from, validator);
+fn what_to_ask(part: Option<&(u64, Content)>, kept: Option<&Kept>) -> Ask {
+    if let Some((from, validator)) = part.and_then(|(from, content)| Some((*from, content.strong_validator()?))) {
+        return Ask::Rest(from, validator.to_owned());
     }
     kept.map_or(Ask::Everything, |kept| Ask::IfChanged(kept.validators.clone()))
 }
 
-fn validators(answer: &Answer) -> Validators {
-    let header = |name| answer.headers().get(name)?.to_str().ok().filter(|v| v.len() <= 512).map(str::to_owned);
-    Validators { etag: header("etag"), last_modified: header("last-modified") }
-}
-
 /// Whether a server that does not know conditions sends what we have.
 fn is_same(kept: &Kept, found: &Validators, answer: &Answer) -> bool {
-    let known = found.etag.is_some() && found.etag == kept.validators.etag
-        || found.last_modified.is_some() && found.last_modified == kept.validators.last_modified;
-    known && length(answer) == Some(kept.fetched.unwrap_or(kept.size))
+    kept.validators.same(found) && length(answer) == Some(kept.fetched.unwrap_or(kept.size))
 }
 
-fn length(answer: &Answer) -> Option<u64> {
-    answer.headers().get("content-length")?.to_str().ok()?.parse().ok()
+fn refuse_encoding(answer: &Answer, place: &Uri) -> Result<(), Problem> {
+    let host = place.host().unwrap_or_default();
+    unknown_encoding(answer).map_or(Ok(()), |encoding| {
+        let encoding = printable(&encoding, 40);
+        let text = format!(
+            "{host} sends the image in the encoding '{encoding}', which qwdctl did not ask for and cannot undo."
+        );
+        Err(Problem::failed(text))
+    })
 }
 
-/// Whether a partial answer is the part that was asked for: `Content-Range: bytes FROM-TO/ALL`.
-fn starts_at(answer: &Answer, from: u64) -> bool {
-    let range = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
-    let start = range.and_then(|r| r.strip_prefix("bytes ")).and_then(|r| r.split_once('-'));
-    start.is_some_and(|(start, _)| start.parse() == Ok(from))
-}
-
-/// Whether there is no rest because all is there: `Content-Range: bytes */ALL`.
-fn is_all(answer: &Answer, there: u64) -> bool {
-    let range = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
-    range.and_then(|r| r.strip_prefix("bytes */")).is_some_and(|all| all.parse() == Ok(there))
-}
-
-/// Appends the body to the `.part` file, of which `there` bytes are there. A download that comes to a bound
-/// is not left half done.
+/// Appends the body to the `.part` file, of which `there` bytes of `total` are there. A download that comes to a
+/// bound is not left half done.
 fn receive(
     answer: Answer,
     there: u64,
+    total: Option<u64>,
     shelf: &Shelf,
     network: &Network,
     progress: Progress<'_>,
 ) -> Result<(), Trouble> {
     let host = "The server";
-    let total = length(&answer).map(|rest| there.saturating_add(rest));
     let mut meter = Meter::new(shelf.folder(), network.most, there, total).inspect_err(|_| shelf.drop_part())?;
     let mut done = there;
     let mut file = shelf.append_part()?;
@@ -172,17 +173,18 @@ fn receive(
     }
     match total {
         Some(total) if done < total => Err(Trouble::Broken(broken_off(host))),
+        Some(total) if done > total => Err(Trouble::Stale),
         _ => Ok(()),
     }
 }
 
-/// Sends the request, and sends it on as long as servers say so.
-fn request(address: &Address, ask: &Ask, network: &Network, guarded: bool) -> Result<Answer, Trouble> {
+/// Sends the request, and sends it on as long as servers say so. Returns the address that answers, too.
+fn request(address: &Address, ask: &Ask, network: &Network, guarded: bool) -> Result<(Answer, Uri), Trouble> {
     let mut address = address.clone();
     for _ in 0..=REDIRECTIONS {
         let answer = hop(&address, ask, network)?;
         if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(answer);
+            return Ok((answer, address.uri));
         }
         let location = answer.headers().get("location").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
         let location = location.ok_or_else(|| Problem::failed("The server sends us on, but does not say where to."))?;
@@ -236,31 +238,20 @@ fn agent(address: &Address, proxy: Option<&Uri>, network: &Network) -> Result<Ag
         .timeout_per_read(time)
         .timeout_per_write(time)
         .proxy(None);
+    let connector = DefaultConnector::default().chain(SkipInformational);
     match proxy {
-        None if address.sent => Ok(Agent::with_parts(config.build(), DefaultConnector::default(), Outwards)),
-        None => Ok(config.build().new_agent()),
+        None if address.sent => Ok(Agent::with_parts(config.build(), connector, Outwards)),
+        None => Ok(Agent::with_parts(config.build(), connector, DefaultResolver::default())),
         Some(proxy) if takes_whole_address(proxy, target) => {
             let prefix = format!("http://{}", target.authority().map_or("", |a| a.as_str()));
-            let connector = TcpConnector::default().chain(WholeAddress(prefix));
+            let connector = TcpConnector::default().chain(WholeAddress(prefix)).chain(SkipInformational);
             Ok(Agent::with_parts(config.build(), connector, ToProxy(proxy.clone())))
         }
         Some(proxy) => {
             let tunnel = Proxy::new(&proxy.to_string()).map_err(|_| Problem::failed("The proxy cannot be used."))?;
-            Ok(config.proxy(Some(tunnel)).build().new_agent())
+            Ok(Agent::with_parts(config.proxy(Some(tunnel)).build(), connector, DefaultResolver::default()))
         }
     }
-}
-
-fn refused(status: u16, uri: &Uri) -> Problem {
-    let host = uri.host().unwrap_or_default();
-    let text = match status {
-        401 | 403 => format!("{host} does not let us have the image (HTTP status {status})."),
-        404 | 410 => format!("{host} has no such file (HTTP status {status}): correct url= in machines.conf."),
-        407 => "The proxy wants a name and password: write service_proxy = \"http://NAME:PASSWORD@HOST:PORT\".".into(),
-        500.. => format!("{host} has a problem of its own (HTTP status {status}); try again later."),
-        _ => format!("{host} answers with HTTP status {status}, which is no download."),
-    };
-    Problem::failed(text)
 }
 
 fn broken_off(whom: &str) -> Problem {
@@ -286,25 +277,4 @@ fn told(error: &Error, whom: &str, network: &Network) -> Problem {
         other => format!("The download from {whom} failed: {other}."),
     };
     Problem::new(Word::Unavailable, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(etag: Option<&str>, time: Option<&str>) -> Validators {
-        Validators { etag: etag.map(str::to_owned), last_modified: time.map(str::to_owned) }
-    }
-
-    #[test]
-    fn only_a_strong_validator_lets_a_download_go_on() {
-        let rest = |v| match what_to_ask(Some((5, v)), None) {
-            Ask::Rest(5, validator) => Some(validator),
-            _ => None,
-        };
-        assert_eq!(rest(known(Some("\"a\""), Some("t"))).as_deref(), Some("\"a\""));
-        assert_eq!(rest(known(Some("W/\"a\""), Some("t"))).as_deref(), Some("t"));
-        assert_eq!(rest(known(Some("W/\"a\""), None)), None);
-        assert_eq!(rest(known(None, None)), None);
-    }
 }

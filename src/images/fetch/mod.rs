@@ -11,12 +11,15 @@
 //! A failure at any point leaves the old image in force.
 
 mod address;
+mod content;
 mod copy;
 mod date;
 mod digest;
 mod http;
+mod informational;
 mod meter;
 mod proxy;
+mod refused;
 mod shelf;
 
 pub use address::Source;
@@ -32,6 +35,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What a web server answers.
+type Answer = ureq::http::Response<ureq::Body>;
 
 /// How far a download is: bytes there, and bytes in all if the server says.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>);

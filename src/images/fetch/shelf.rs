@@ -1,5 +1,6 @@
 //! The files of one download: where they lie, how they come into force.
 
+use super::content::Content;
 use super::{Source, Validators, disk};
 use crate::model::{MachineName, Problem};
 use crate::whole;
@@ -37,7 +38,8 @@ pub(super) struct Kept {
 #[derive(Deserialize, Serialize)]
 struct Partial {
     url: String,
-    validators: Validators,
+    #[serde(flatten)]
+    content: Content,
 }
 
 /// The folder of one machine's downloads.
@@ -167,15 +169,15 @@ impl Shelf {
     }
 
     /// Remembers what the `.part` file is the beginning of, so that it can be resumed.
-    pub(super) fn remember_part(&self, url: &str, validators: &Validators) -> Result<(), Problem> {
-        write_json(&self.part_state(), &Partial { url: url.to_owned(), validators: validators.clone() })
+    pub(super) fn remember_part(&self, url: &str, content: Content) -> Result<(), Problem> {
+        write_json(&self.part_state(), &Partial { url: url.to_owned(), content })
     }
 
     /// A `.part` file of this address with something in it, and by what to tell that it still fits.
-    pub(super) fn resumable(&self, url: &str) -> Option<(u64, Validators)> {
+    pub(super) fn resumable(&self, url: &str) -> Option<(u64, Content)> {
         let partial = read_json::<Partial>(&self.part_state()).filter(|p| p.url == url)?;
         let size = fs::metadata(self.part()).ok()?.len();
-        (size > 0).then_some((size, partial.validators))
+        (size > 0).then_some((size, partial.content))
     }
 
     /// The `.part` file, to be written to at its end.

@@ -24,7 +24,7 @@ pub fn error(refusal: &Refusal) -> Reply {
 
 /// A session as the API shows it: the bus's record, and where its page is.
 fn object(session: &Session, site: &Site) -> Value {
-    let mut value = json!(session);
+    let mut value = session.json();
     value["url"] = json!(site.link(&format!("/sessions/{}", session.id)));
     value
 }

@@ -2,11 +2,10 @@
 
 use super::input::{self, parse};
 use crate::portal::ask::Ask;
-use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
 use crate::portal::identity::Person;
 use crate::portal::refusal::Refusal;
-use crate::portal::{cookies, identity, password};
+use crate::portal::{clear_cookies, cookies, identity, password};
 use serde_json::{Value, json};
 
 /// GET sign-in
@@ -20,7 +19,7 @@ pub fn sign_in(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let input: input::SignIn = parse(&ask.request.body)?;
     let (name, open) = (input.name.trim(), identity::is_open(ask.settings));
     let record = match &input.password {
-        None if open => identity::typed(ask, name)?,
+        None if open => return Ok(come_in(ask, &identity::typed(ask, name)?)),
         Some(_) if open => {
             return Err(Refusal::bad_request("No sign-in method is configured: leave \"password\" out."));
         }
@@ -29,8 +28,14 @@ pub fn sign_in(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     };
     let person = identity::enter(ask, record)?;
     let reply = Reply::json(200, &shown(ask, &person));
-    let cookies = cookies(ask, &person, Some(name).filter(|_| !open));
+    let cookies = cookies(ask, &person, Some(name));
     Ok(cookies.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
+}
+
+fn come_in(ask: &Ask<'_>, person: &Person) -> Reply {
+    identity::welcome(ask, person);
+    let reply = Reply::json(200, &shown(ask, person));
+    cookies(ask, person, None).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie))
 }
 
 /// DELETE sign-in
@@ -41,14 +46,14 @@ pub fn sign_out(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     }
     identity::sign_out(ask);
     let reply = Reply { status: 204, headers: Vec::new(), body: Vec::new() };
-    Ok(reply.with("Set-Cookie", Cookie::SignIn.clear(ask.site.https())))
+    Ok(clear_cookies(ask).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }
 
 fn shown(ask: &Ask<'_>, person: &Person) -> Value {
     json!({
-        "name": person.sign_in.name,
-        "groups": person.sign_in.groups,
-        "method": person.sign_in.method,
+        "name": person.name,
+        "groups": person.groups,
+        "method": person.owner.proof().as_str(),
         "admin": person.is_admin(ask.settings),
     })
 }

@@ -7,7 +7,6 @@ use crate::portal::ask::Ask;
 use crate::portal::http::{BASE, Reply};
 use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
-use crate::portal::signins::SignIn;
 use crate::portal::site;
 use crate::portal::{asked, start};
 use crate::show;
@@ -16,13 +15,27 @@ use serde_json::json;
 /// How long a reader may wait for a change of state, in seconds.
 const WAIT_LIMIT: u32 = 10;
 
-/// GET sessions; `?all=1` for administrators.
+/// GET sessions; `?all=1` for administrators. With `?wait=VERSION` not before the list has another version, or some
+/// seconds later.
 pub fn list(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
-    let all = ask.query()?.text("all") == "1";
+    let query = ask.query()?;
+    let (all, seen) = (query.text("all") == "1", query.text("wait"));
+    let version = if seen.is_empty() { None } else { Some(wait_list(ask, &asker, all, seen)?) };
     let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), all))?;
     let objects: Vec<_> = sessions.iter().map(|s| object(s, &ask.site)).collect();
-    Ok(Reply::json(200, &json!({"sessions": objects})))
+    let mut answer = json!({"sessions": objects});
+    if let Some(version) = version {
+        answer["version"] = json!(version);
+    }
+    Ok(Reply::json(200, &answer))
+}
+
+/// Wait for another version of the list. Where no place is free the answer comes at once.
+fn wait_list(ask: &Ask<'_>, asker: &Asker, all: bool, seen: &str) -> Result<String, Refusal> {
+    let place = ask.app.waiting.enter_for_long(site::client(ask.request));
+    let seconds = if place.is_some() { WAIT_LIMIT } else { 0 };
+    Ok(ask.app.launcher.ask(|l| l.wait_list(asker.clone(), all, seen, seconds))?)
 }
 
 /// POST sessions
@@ -41,7 +54,7 @@ pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     Ok(started.set_cookie.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }
 
-fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<SignIn>, Refusal> {
+fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<Person>, Refusal> {
     let open = identity::is_open(ask.settings);
     match (&ask.person, owner) {
         (_, Some(_)) if !open => {
@@ -49,10 +62,9 @@ fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<SignIn>, Refusal> 
         }
         (None, None) => Err(Refusal::not_signed_in_script()),
         (None, Some(name)) => identity::typed(ask, name).map(Some),
-        (Some(Person { sign_in, .. }), Some(name)) if sign_in.name.as_str() != name => Err(Refusal::bad_request(
-            format!("You are signed in as {}: leave \"owner\" out, or sign out first.", sign_in.name),
-        )),
-        (Some(_), _) => Ok(None),
+        // The session is the browser's anyway.
+        (Some(_), Some(name)) => identity::typed(ask, name).map(Some),
+        (Some(_), None) => Ok(None),
     }
 }
 
@@ -62,7 +74,13 @@ pub fn get(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let query = ask.query()?;
     let state = query.text("wait");
     // Where all places for waiting are taken the answer comes at once, and the reader asks again.
-    let place = if state.is_empty() { None } else { ask.app.waiting.enter(site::client(ask.request)) };
+    let client = site::client(ask.request);
+    let place = match state {
+        "" => None,
+        // A page that shows a running session waits for as long as somebody looks at it.
+        "running" => ask.app.waiting.enter_for_long(client),
+        _ => ask.app.waiting.enter(client),
+    };
     let session = ask.app.launcher.ask(|l| match place {
         Some(_) => l.wait(asker.clone(), id.as_str(), state, WAIT_LIMIT),
         None => l.get(asker.clone(), id.as_str()),

@@ -3,18 +3,18 @@
 use super::input::{self, parse};
 use super::object;
 use super::sessions::visitor;
-use crate::bus::Joined;
+use crate::bus::{Joined, Share, Viewer};
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::{asked, share_link};
+use crate::portal::{asked, share_link, site};
 use serde_json::json;
 
 /// GET sessions/ID/shares
 pub fn shares(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let shares = ask.app.launcher.ask(|l| l.shares(asker.clone(), id.as_str()))?;
-    Ok(Reply::json(200, &json!({"shares": shares})))
+    Ok(Reply::json(200, &json!({"shares": shares.iter().map(Share::json).collect::<Vec<_>>()})))
 }
 
 /// POST sessions/ID/shares: the only answer in which the link stands.
@@ -25,7 +25,7 @@ pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     if let Ok(session) = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str())) {
         asked(&asker, &session, format_args!("asked for a link to share it for {}", share.role));
     }
-    Ok(Reply::json(201, &json!({"share": share, "url": share_link(&ask.site, &secret)})))
+    Ok(Reply::json(201, &json!({"share": share.json(), "url": share_link(&ask.site, &secret)})))
 }
 
 /// DELETE sessions/ID/shares/SHARE
@@ -39,7 +39,7 @@ pub fn revoke(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 pub fn viewers(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let viewers = ask.app.launcher.ask(|l| l.viewers(asker.clone(), id.as_str()))?;
-    Ok(Reply::json(200, &json!({"viewers": viewers})))
+    Ok(Reply::json(200, &json!({"viewers": viewers.iter().map(Viewer::json).collect::<Vec<_>>()})))
 }
 
 /// POST sessions/ID/tickets
@@ -54,8 +54,9 @@ pub fn ticket(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 pub fn join(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let secret = parse::<input::Join>(&ask.request.body)?.secret()?;
     let guest = visitor(ask);
+    let address = site::client(ask.request).map_or_else(String::new, |address| address.to_string());
     let Joined { session, role, ticket, secret } =
-        ask.app.launcher.change(|l| l.join(guest.clone(), secret.expose()))?;
+        ask.app.launcher.change(|l| l.join_from(guest.clone(), secret.expose(), &address))?;
     let session = object(&session, &ask.site);
     Ok(Reply::json(200, &json!({"session": session, "role": role, "ticket": ticket, "secret": secret})))
 }

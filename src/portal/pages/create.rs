@@ -5,9 +5,8 @@ use crate::bus::{NewSession, Session};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
-use crate::portal::identity;
+use crate::portal::identity::{self, Person};
 use crate::portal::refusal::Refusal;
-use crate::portal::signins::SignIn;
 use crate::portal::{Started, start};
 
 /// POST sessions: on to the session's page, or the form again with the sentence why not.
@@ -18,51 +17,63 @@ pub fn create(ask: &Ask<'_>) -> Result<Reply, Refusal> {
             let reply = Reply::see_other(&format!("/sessions/{id}"));
             Ok(set_cookie.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
         }
-        Err(complaint) => form(ask, choices, Some(&complaint)),
+        Err(complaints) => form(ask, choices, &complaints),
     }
 }
 
-fn attempt(ask: &Ask<'_>, choices: &Choices) -> Result<Started, Complaint> {
+fn attempt(ask: &Ask<'_>, choices: &Choices) -> Result<Started, Vec<Complaint>> {
     let typed = match &ask.person {
-        Some(_) => None,
-        None => Some(identity::typed(ask, &choices.name).map_err(|r| complain(Field::Name, r))?),
+        Some(_) => Ok(None),
+        None => identity::typed(ask, &choices.name).map(Some).map_err(|refusal| complain(Field::Name, refusal)),
     };
-    begin(ask, typed, wanted(ask, choices)?)
+    match (typed, wanted(ask, choices)) {
+        (Ok(typed), Ok(wanted)) => begin(ask, typed, wanted).map_err(|complaint| vec![complaint]),
+        (typed, wanted) => Err(wanted.err().into_iter().flatten().chain(typed.err()).collect()),
+    }
 }
 
 /// Starts what is wanted.
-pub(super) fn begin(ask: &Ask<'_>, typed: Option<SignIn>, wanted: NewSession) -> Result<Started, Complaint> {
+pub(super) fn begin(ask: &Ask<'_>, typed: Option<Person>, wanted: NewSession) -> Result<Started, Complaint> {
     start(ask, typed, wanted).map_err(|refusal| {
         let of_machine = [Word::NoSuchMachine, Word::MachineUnusable].iter().any(|w| w.as_str() == refusal.word);
         complain(if of_machine { Field::Machine } else { Field::Whole }, refusal)
     })
 }
 
-/// What the form asks for, if it is complete.
-pub(super) fn wanted(ask: &Ask<'_>, choices: &Choices) -> Result<NewSession, Complaint> {
-    if choices.machine.is_empty() {
-        return Err(complain(Field::Machine, Problem::bad_request("Pick a machine.")));
+/// What the form asks for, or all that is wrong with it.
+pub(super) fn wanted(ask: &Ask<'_>, choices: &Choices) -> Result<NewSession, Vec<Complaint>> {
+    let (mut wanted, mut complaints) = (NewSession::default(), Vec::new());
+    let mut complain_of = |field, problem| complaints.push(complain(field, problem));
+    match machine(&choices.machine) {
+        Ok(machine) => wanted.machine = machine.to_string(),
+        Err(problem) => complain_of(Field::Machine, problem),
     }
-    let machine: MachineName = choices.machine.parse().map_err(|p: Problem| complain(Field::Machine, p))?;
-    let cpus: u32 = match choices.cpus.as_str() {
-        "" => 0,
-        text => text.parse().map_err(|_| {
-            complain(Field::Cpus, Problem::bad_request("The number of CPUs is a whole number such as 2."))
-        })?,
-    };
-    let memory: Bytes = or_default(&choices.memory).map_err(|p| complain(Field::Memory, p))?;
-    let lifetime: Lifetime = or_default(&choices.lifetime).map_err(|p| complain(Field::Lifetime, p))?;
+    match cpus(&choices.cpus) {
+        Ok(cpus) => wanted.cpus = cpus,
+        Err(problem) => complain_of(Field::Cpus, problem),
+    }
+    match or_default::<Bytes>(&choices.memory) {
+        Ok(memory) => wanted.memory_bytes = memory.0,
+        Err(problem) => complain_of(Field::Memory, problem),
+    }
+    match or_default::<Lifetime>(&choices.lifetime) {
+        Ok(lifetime) => wanted.lifetime_seconds = lifetime.0,
+        Err(problem) => complain_of(Field::Lifetime, problem),
+    }
     if !choices.terms && !ask.settings.page.texts.terms.is_empty() {
-        let sentence = "Please read the terms of use and tick the box if you agree: nothing starts without that.";
-        return Err(complain(Field::Terms, Problem::bad_request(sentence)));
+        let sentence = "Read the terms of use, then tick the box to agree to them.";
+        complain_of(Field::Terms, Problem::bad_request(sentence));
     }
-    Ok(NewSession {
-        machine: machine.to_string(),
-        cpus,
-        memory_bytes: memory.0,
-        lifetime_seconds: lifetime.0,
-        force: false,
-    })
+    if complaints.is_empty() { Ok(wanted) } else { Err(complaints) }
+}
+
+fn machine(text: &str) -> Result<MachineName, Problem> {
+    if text.is_empty() { Err(Problem::bad_request("Choose a machine.")) } else { text.parse() }
+}
+
+fn cpus(text: &str) -> Result<u32, Problem> {
+    let problem = |_| Problem::bad_request("The number of CPUs must be a whole number such as 2.");
+    if text.is_empty() { Ok(0) } else { text.parse().map_err(problem) }
 }
 
 fn or_default<T: Default + std::str::FromStr>(text: &str) -> Result<T, T::Err> {

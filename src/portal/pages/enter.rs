@@ -40,7 +40,7 @@ pub fn ask_for_link(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 /// GET enter: the form that starts a session, and a field for the code, which the page's script fills in.
 pub fn enter(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     mailing::settings(ask.settings).ok_or_else(Refusal::not_found)?;
-    form_with(ask, Choices::from(&ask.query()?), None, Some(""))
+    form_with(ask, Choices::from(&ask.query()?), &[], Some(""))
 }
 
 /// POST enter: signs in, and starts a session unless only that was asked for.
@@ -48,16 +48,21 @@ pub fn enter_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     mailing::settings(ask.settings).ok_or_else(Refusal::not_found)?;
     let (choices, code) = (Choices::from(&ask.form), ask.form.text("code"));
     let only = ask.form.text("do") == "sign-in";
-    let again = |complaint: &Complaint| form_with(ask, choices.clone(), Some(complaint), Some(code));
+    let again = |complaints: &[Complaint]| form_with(ask, choices.clone(), complaints, Some(code));
     // What is wrong with the form is said before the link is used up.
     let wanted = match (only, wanted(ask, &choices)) {
         (true, _) => None,
         (false, Ok(wanted)) => Some(wanted),
-        (false, Err(complaint)) => return again(&complaint),
+        (false, Err(mut complaints)) => {
+            if code.is_empty() {
+                complaints.push(complain(Field::Code, Refusal::bad_request("Enter the code from the mail.")));
+            }
+            return again(&complaints);
+        }
     };
     match mailing::redeem(ask, code) {
         Ok((person, back)) => entered(ask, person, choices, wanted, &back),
-        Err(refusal) => again(&complain(Field::Code, refusal)),
+        Err(refusal) => again(&[complain(Field::Code, refusal)]),
     }
 }
 
@@ -73,7 +78,7 @@ fn entered(
     let reply = match wanted.map(|wanted| begin(&as_person, None, wanted)) {
         None => Reply::see_other(back.path()),
         Some(Ok(started)) => Reply::see_other(&format!("/sessions/{}", started.session.id)),
-        Some(Err(complaint)) => form_with(&as_person, choices, Some(&complaint), None)?,
+        Some(Err(complaint)) => form_with(&as_person, choices, &[complaint], None)?,
     };
     Ok(cookies.into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }

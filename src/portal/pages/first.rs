@@ -2,7 +2,7 @@
 
 use super::machines::{Item, items, many};
 use super::person::sign_in_first;
-use super::sessions::Card;
+use super::sessions::{Card, Live};
 use super::values::Values;
 use super::{Frame, page};
 use crate::bus::{Asker, Offer};
@@ -51,7 +51,23 @@ pub(super) enum Field {
     Whole,
 }
 
-/// Why a form comes back.
+impl Field {
+    /// Return the id of what people change to correct it.
+    fn id(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Machine => "machine",
+            Self::Cpus => "cpus",
+            Self::Memory => "memory",
+            Self::Lifetime => "lifetime",
+            Self::Terms => "terms",
+            Self::Code => "code",
+            Self::Whole => "new",
+        }
+    }
+}
+
+/// One reason why a form comes back.
 pub(super) struct Complaint {
     pub(super) field: Field,
     pub(super) refusal: Refusal,
@@ -63,6 +79,7 @@ struct FirstPage<'a> {
     frame: Frame<'a>,
     csrf: String,
     sessions: Vec<Card>,
+    live: Live,
     machines: Vec<Item>,
     /// So many that one must be searched for.
     many: bool,
@@ -73,7 +90,7 @@ struct FirstPage<'a> {
     reason: String,
     terms: Vec<&'a str>,
     choices: Choices,
-    complaint: Option<&'a Complaint>,
+    complaints: &'a [Complaint],
     /// Nobody is signed in yet: the form is for the holder of a link from a mail, and this is its code.
     code: Option<&'a str>,
 }
@@ -86,7 +103,8 @@ impl FirstPage<'_> {
 
     /// The sentence beside a field, or an empty text.
     fn said(&self, field: Field) -> &str {
-        self.complaint.filter(|c| c.field == field).map_or("", |c| c.refusal.message.as_str())
+        let found = self.complaints.iter().find(|complaint| complaint.field == field);
+        found.map_or("", |complaint| complaint.refusal.message.as_str())
     }
 }
 
@@ -95,29 +113,31 @@ pub fn first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     if ask.person.is_none() && !identity::is_open(ask.settings) {
         return sign_in_first(ask);
     }
-    form(ask, Choices::from(&ask.query()?), None)
+    form(ask, Choices::from(&ask.query()?), &[])
 }
 
-pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaint: Option<&Complaint>) -> Result<Reply, Refusal> {
-    form_with(ask, choices, complaint, None)
+pub(super) fn form(ask: &Ask<'_>, choices: Choices, complaints: &[Complaint]) -> Result<Reply, Refusal> {
+    form_with(ask, choices, complaints, None)
 }
 
 /// The same; with a code, for somebody who will only be signed in by it.
 pub(super) fn form_with(
     ask: &Ask<'_>,
     choices: Choices,
-    complaint: Option<&Complaint>,
+    complaints: &[Complaint],
     code: Option<&str>,
 ) -> Result<Reply, Refusal> {
     let asker = ask.person.as_ref().map_or_else(Asker::default, |p| p.asker());
+    let live = Live::of(ask, "/", false);
     let (offer, machines, sessions) = ask.app.launcher.ask(|l| l.front(asker.clone()))?;
-    let reason = reason(&offer, complaint);
+    let reason = reason(&offer, complaints);
     let machines = items(machines, &chosen_machine(ask, &choices));
     let chosen = machines.iter().find(|item| item.chosen).map(|item| &item.machine);
     let template = FirstPage {
         frame: Frame::of(ask, "first"),
         csrf: ask.csrf(),
         sessions: sessions.into_iter().map(|s| Card::new(s, ask.now)).filter(Card::lives).collect(),
+        live,
         values: Values::of(ask.settings, &offer, &choices, chosen),
         many: many(&machines),
         machines,
@@ -125,15 +145,15 @@ pub(super) fn form_with(
         reason,
         terms: paragraphs(&ask.settings.page.texts.terms),
         choices,
-        complaint,
+        complaints,
         code,
     };
-    page(complaint.map_or(200, |c| c.refusal.status), &template)
+    page(complaints.first().map_or(200, |complaint| complaint.refusal.status), &template)
 }
 
 /// The sentence is not said twice where the form comes back with it.
-fn reason(offer: &Offer, complaint: Option<&Complaint>) -> String {
-    let said = complaint.is_some_and(|c| c.refusal.message == offer.reason);
+fn reason(offer: &Offer, complaints: &[Complaint]) -> String {
+    let said = complaints.iter().any(|complaint| complaint.refusal.message == offer.reason);
     if said { String::new() } else { offer.reason.clone() }
 }
 

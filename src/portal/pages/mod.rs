@@ -1,11 +1,13 @@
 //! The pages. Each works without JavaScript; what is typed or configured is escaped by the templates.
 
+pub mod continuing;
 pub mod create;
 pub mod enter;
 pub mod first;
 mod machines;
 pub mod monitor;
 pub mod person;
+pub mod picture;
 pub mod screen;
 pub mod session;
 pub mod sessions;
@@ -13,11 +15,13 @@ pub mod shares;
 pub mod sharing;
 mod values;
 
+pub use continuing::{continue_here, continuing};
 pub use create::create;
 pub use enter::{ask_for_link, enter, enter_post};
 pub use first::first;
-pub use monitor::{monitor, picture, stop_all};
+pub use monitor::{monitor, stop_all};
 pub use person::{sign_in, sign_in_post, sign_out};
+pub use picture::{own_picture, picture};
 pub use screen::{join, screen};
 pub use session::{extend, kill, session, stop};
 pub use sessions::sessions;
@@ -47,7 +51,7 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     fn of(ask: &'a Ask<'_>, here: &'static str) -> Self {
-        let person = ask.person.as_ref().map_or("", |p| p.sign_in.name.as_str());
+        let person = ask.person.as_ref().map_or("", |p| p.name.as_str());
         let csrf = if person.is_empty() { String::new() } else { ask.csrf() };
         Self { person, csrf, admin: ask.is_admin(), ..Self::plain(&ask.settings.page.texts, here) }
     }

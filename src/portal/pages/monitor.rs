@@ -3,15 +3,12 @@
 use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::Status;
-use crate::model::Problem;
 use crate::overview::{Line, Overview, Server, Used};
-use crate::picture::thumbnail;
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
-use crate::portal::watch;
+use crate::portal::{watch, who};
 use askama::Template;
-use std::fs::File;
 
 /// A session as the table shows it.
 struct Row {
@@ -63,21 +60,6 @@ pub fn monitor(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 pub fn stop_all(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
     let stopped = ask.app.launcher.change(|l| l.stop_all(asker.clone()))?;
-    log::info!("{} asked to stop all sessions: {stopped} are ending.", asker.name);
+    log::info!("{} asked to stop all sessions: {stopped} are ending.", who(&asker));
     Ok(Reply::see_other("/monitor"))
-}
-
-/// GET monitor/ID/picture
-pub fn picture(ask: &Ask<'_>) -> Result<Reply, Refusal> {
-    let (asker, id) = (ask.asker()?, ask.session_id()?);
-    // Kept pictures are worth nothing once they are switched off.
-    if !ask.settings.monitor.pictures {
-        return Err(Refusal::new(403, "not_allowed", "Pictures of the screens are switched off."));
-    }
-    let make = || {
-        let ppm = ask.app.launcher.ask(|l| l.picture(asker.clone(), id.as_str()))?;
-        thumbnail(File::from(std::os::fd::OwnedFd::from(ppm)))
-    };
-    let png = ask.app.pictures.get(id.as_str(), make).map_err(|problem: Problem| Refusal::from(problem))?;
-    Ok(Reply { status: 200, headers: vec![("Content-Type", "image/png".to_owned())], body: png.to_vec() })
 }

@@ -4,11 +4,10 @@ use super::{Frame, page};
 use crate::auth::Password;
 use crate::portal::ask::Ask;
 use crate::portal::back::Back;
-use crate::portal::cookie::Cookie;
 use crate::portal::http::Reply;
+use crate::portal::identity::Person;
 use crate::portal::refusal::Refusal;
-use crate::portal::signins::SignIn;
-use crate::portal::{cookies, identity, mailing, password, remote, site};
+use crate::portal::{clear_cookies, cookies, identity, mailing, password, remote, site};
 use askama::Template;
 
 #[derive(Template)]
@@ -66,21 +65,26 @@ pub(super) fn sign_in_first(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 /// POST sign-in: always a new cookie, whatever the browser had before.
 pub fn sign_in_post(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let name = ask.form.text("name");
-    let record = match checked(ask, name) {
-        Ok(record) => record,
+    let is_open = identity::is_open(ask.settings);
+    let entered = if is_open { come_in(ask, name) } else { checked(ask, name) };
+    let person = match entered {
+        Ok(person) => person,
         Err(refusal) => return sign_in(ask, Some(&refusal)),
     };
-    let person = identity::enter(ask, record)?;
-    let typed = Some(name).filter(|_| !identity::is_open(ask.settings));
+    let typed = Some(name).filter(|_| !is_open);
     let reply = Reply::see_other(Back::of(ask).path());
     Ok(cookies(ask, &person, typed).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }
 
-fn checked(ask: &Ask<'_>, name: &str) -> Result<SignIn, Refusal> {
-    if identity::is_open(ask.settings) {
-        return identity::typed(ask, name);
-    }
-    password::check(ask, name, &Password::from(ask.form.exact("password")))
+fn come_in(ask: &Ask<'_>, name: &str) -> Result<Person, Refusal> {
+    let person = identity::typed(ask, name)?;
+    identity::welcome(ask, &person);
+    Ok(person)
+}
+
+fn checked(ask: &Ask<'_>, name: &str) -> Result<Person, Refusal> {
+    let sign_in = password::check(ask, name, &Password::from(ask.form.exact("password")))?;
+    identity::enter(ask, sign_in)
 }
 
 #[derive(Template)]
@@ -89,15 +93,26 @@ struct SignOutPage<'a> {
     frame: Frame<'a>,
     /// Where the web server signs people out; empty: nowhere that we know of.
     url: &'a str,
+    /// Sessions that the browser loses by it; zero: the web server has signed the person in.
+    sessions: usize,
+    csrf: String,
 }
 
 /// POST sign-out. Whom the web server has signed in can be signed out there only.
 pub fn sign_out(ask: &Ask<'_>) -> Result<Reply, Refusal> {
+    if identity::is_open(ask.settings) && ask.form.text("sure") != "yes" {
+        let asker = ask.asker()?;
+        let sessions = ask.app.launcher.ask(|l| l.list(asker.clone(), false))?.len();
+        if sessions > 0 {
+            return page(200, &SignOutPage { frame: Frame::of(ask, ""), url: "", sessions, csrf: ask.csrf() });
+        }
+    }
     identity::sign_out(ask);
     if ask.person.as_ref().is_some_and(|person| person.cookie.is_none()) {
         let url = ask.settings.sign_in.sign_out_url.as_deref().unwrap_or_default();
         // The policy of the pages lets no form lead to another site, but links and pages that move on.
-        return page(200, &SignOutPage { frame: Frame::of(ask, ""), url });
+        return page(200, &SignOutPage { frame: Frame::of(ask, ""), url, sessions: 0, csrf: String::new() });
     }
-    Ok(Reply::see_other("/").with("Set-Cookie", Cookie::SignIn.clear(ask.site.https())))
+    let reply = Reply::see_other("/");
+    Ok(clear_cookies(ask).into_iter().fold(reply, |reply, cookie| reply.with("Set-Cookie", cookie)))
 }

@@ -17,7 +17,9 @@ struct ScreenPage<'a> {
     csrf: String,
     role: &'a str,
     /// Whose it is, where that is somebody else.
-    owner: &'a str,
+    owner: String,
+    /// It is another person's session, which an administrator may control.
+    takes_control: bool,
     /// Seconds before the end that people are warned; zero: never.
     warn: u64,
 }
@@ -26,9 +28,12 @@ struct ScreenPage<'a> {
 pub fn screen(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let session = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str()))?;
-    let owner = if session.owner == asker.name { "" } else { session.owner.as_str() };
-    let (session, machine, role) = (session.id.as_str(), session.title(), Role::Control.as_str());
-    page(200, &ScreenPage { session, machine, role, owner, ..ScreenPage::of_nobody(ask) })
+    let own = ask.person.as_ref().is_some_and(|person| person.owner == session.owner());
+    let owner = if own { String::new() } else { session.owner_shown() };
+    // An administrator looks on until they take control, of which everybody on the screen is told.
+    let role = if own { Role::Control } else { Role::View }.as_str();
+    let (session, machine, takes_control) = (session.id.as_str(), session.title(), !own);
+    page(200, &ScreenPage { session, machine, role, owner, takes_control, ..ScreenPage::of_nobody(ask) })
 }
 
 /// GET join: the secret stands behind `#`, where only the page's script sees it.
@@ -39,6 +44,15 @@ pub fn join(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 impl ScreenPage<'_> {
     fn of_nobody(ask: &Ask<'_>) -> Self {
         let warn = ask.settings.session.warn.0;
-        Self { base: BASE, session: "", machine: "", csrf: ask.csrf(), role: "", owner: "", warn }
+        Self {
+            base: BASE,
+            session: "",
+            machine: "",
+            csrf: ask.csrf(),
+            role: "",
+            owner: String::new(),
+            takes_control: false,
+            warn,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One session: its state, its end, the way in, and what its owner can do with it.
 
+use super::continuing;
 use super::sessions::Card;
 use super::sharing::{NewLink, Sharing};
 use super::{Frame, page};
@@ -20,7 +21,6 @@ struct SessionPage<'a> {
     frame: Frame<'a>,
     csrf: String,
     card: Card,
-    started: String,
     /// Choices of "Extend": seconds and words.
     extensions: Vec<(u64, String)>,
     /// Of its end.
@@ -28,11 +28,19 @@ struct SessionPage<'a> {
     sharing: Sharing,
     new_link: Option<NewLink>,
     link: String,
+    /// By it another browser continues the session, while no sign-in method is configured.
+    continuing: Option<String>,
     qr: Option<Qr>,
+    /// Links begin with an address that leads nowhere on other computers.
+    only_here: bool,
     again: Again,
     /// Administrators can see a picture of the screen.
     pictured: bool,
     message: &'a str,
+    /// The end has just been moved away.
+    extended: bool,
+    /// It belongs to the one who reads; else an administrator reads.
+    own: bool,
 }
 
 /// The choices that start the same once more.
@@ -88,13 +96,19 @@ pub fn extend(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     match ask.app.launcher.change(|l| l.extend(asker.clone(), id.as_str(), seconds)) {
         Ok(session) => {
             asked(&asker, &session, format_args!("asked to extend it by {}", show::span(seconds)));
-            Ok(Reply::see_other(&format!("/sessions/{id}")))
+            Ok(Reply::see_other(&format!("/sessions/{id}?extended={}", session.expires_at)))
         }
         Err(problem) => {
             let session = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str()))?;
             show_session(ask, session, None, Some(&problem.into()))
         }
     }
+}
+
+/// Return whether the address says that the end has been moved to this moment, which is the present end.
+fn is_new_end(ask: &Ask<'_>, expires_at: u64) -> bool {
+    let query = ask.query().unwrap_or_default();
+    expires_at != 0 && query.text("extended").parse() == Ok(expires_at)
 }
 
 pub(super) fn show_session(
@@ -106,19 +120,23 @@ pub(super) fn show_session(
     let link = ask.site.link(&format!("/sessions/{}", session.id));
     let again = Again::of(&session);
     let card = Card::new(session, ask.now);
+    let own = ask.owns(&card.session);
     let template = SessionPage {
-        frame: Frame::of(ask, "sessions"),
+        frame: Frame::of(ask, if own { "sessions" } else { "" }),
         csrf: ask.csrf(),
-        started: show::moment(card.session.created_at),
         extensions: if card.opens() { extensions(&card.session) } else { Vec::new() },
         warning: if card.opens() { warning(card.session.expires_at, ask.settings.session.warn, ask.now) } else { None },
         sharing: if card.opens() { Sharing::of(ask, &card.session.id)? } else { Sharing::default() },
         new_link,
-        qr: qr(&link),
+        qr: qr(&link).filter(|_| !ask.site.is_loopback()),
+        only_here: ask.site.is_loopback(),
         link,
+        continuing: continuing::link(ask, &card.session),
         again,
         pictured: ask.settings.monitor.pictures && card.opens(),
         message: refusal.map_or("", |r| r.message.as_str()),
+        extended: is_new_end(ask, card.session.expires_at),
+        own,
         card,
     };
     page(refusal.map_or(200, |r| r.status), &template)

@@ -2,6 +2,7 @@
 
 use super::{Frame, page};
 use crate::bus::Session;
+use crate::model::Pause;
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
@@ -14,8 +15,14 @@ pub(super) struct Card {
     pub(super) session: Session,
     pub(super) memory: String,
     pub(super) left: String,
+    /// The same as a phrase of its own.
+    pub(super) remaining: String,
     pub(super) created: String,
+    /// When it began, for people.
+    pub(super) started: String,
     pub(super) ends: String,
+    /// The moment of its end, for people.
+    pub(super) ends_at: String,
 }
 
 impl Card {
@@ -23,8 +30,11 @@ impl Card {
         Self {
             memory: show::bytes(session.memory_bytes),
             left: show::left(session.expires_at, now),
+            remaining: show::remaining(session.expires_at, now),
             created: show::utc(session.created_at),
+            started: show::moment(session.created_at),
             ends: show::utc(session.expires_at),
+            ends_at: show::moment(session.expires_at),
             session,
         }
     }
@@ -34,14 +44,51 @@ impl Card {
         matches!(self.session.state.as_str(), "starting" | "running")
     }
 
+    /// True while there is a picture of its screen.
+    pub(super) fn pictures(&self) -> bool {
+        self.session.state == "running"
+    }
+
     /// True until it is over.
     pub(super) fn lives(&self) -> bool {
         !self.session.is_over()
     }
 
+    /// Whose it is, as other people should read it.
+    pub(super) fn owner(&self) -> String {
+        self.session.owner_shown()
+    }
+
     /// The state in words.
     pub(super) fn state(&self) -> &'static str {
-        show::state(&self.session.state)
+        if self.session.paused.is_empty() { show::state(&self.session.state) } else { "Paused" }
+    }
+
+    /// Why its guest stands still.
+    pub(super) fn pause(&self) -> Option<&'static str> {
+        self.session.paused.parse().ok().map(Pause::explain)
+    }
+}
+
+/// What the page's script needs to follow a list of sessions.
+pub(super) struct Live {
+    /// The address of the page, below the base.
+    pub(super) page: &'static str,
+    /// Whether everybody's sessions are listed.
+    pub(super) all: bool,
+    /// Empty: nothing to follow.
+    pub(super) version: String,
+}
+
+impl Live {
+    /// Asks for the list's version. The list itself is asked for afterwards, so that no change is missed.
+    pub(super) fn of(ask: &Ask<'_>, page: &'static str, all: bool) -> Self {
+        // The script asks at once where the version is not known.
+        let version = ask.person.as_ref().map_or(String::new(), |person| {
+            let asker = person.asker();
+            ask.app.launcher.ask(|l| l.wait_list(asker.clone(), all, "", 0)).unwrap_or_else(|_| "unknown".to_owned())
+        });
+        Self { page, all, version }
     }
 }
 
@@ -52,6 +99,7 @@ struct SessionsPage<'a> {
     sessions: Vec<Card>,
     /// Those that ended within the last day.
     ended: Vec<Card>,
+    live: Live,
     /// An administrator, who may look at everybody's.
     admin: bool,
     all: bool,
@@ -60,9 +108,12 @@ struct SessionsPage<'a> {
 /// GET sessions; with `?all=1`, for administrators, everybody's.
 pub fn sessions(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let asker = ask.asker()?;
-    let (admin, all) = (ask.is_admin(), ask.query()?.text("all") == "1");
+    let admin = ask.is_admin();
+    let all = admin && ask.query()?.text("all") == "1";
+    let live = Live::of(ask, if all { "/sessions?all=1" } else { "/sessions" }, all);
     let (sessions, ended) = ask.app.launcher.ask(|l| l.sessions(asker.clone(), all))?;
     let cards = |sessions: Vec<Session>| sessions.into_iter().map(|s| Card::new(s, ask.now)).collect();
     let (sessions, ended) = (cards(sessions), cards(ended));
-    page(200, &SessionsPage { frame: Frame::of(ask, "sessions"), sessions, ended, admin, all })
+    let here = if all { "all" } else { "sessions" };
+    page(200, &SessionsPage { frame: Frame::of(ask, here), sessions, ended, live, admin, all })
 }

@@ -24,8 +24,10 @@ pub(super) struct Sharing {
 /// A link, without its secret.
 pub(super) struct Link {
     pub(super) share: Share,
-    pub(super) left: String,
+    pub(super) remaining: String,
     pub(super) ends: String,
+    /// The moment of its end, for people.
+    pub(super) ends_at: String,
     /// Who came first by it.
     pub(super) by: String,
     pub(super) used: String,
@@ -48,17 +50,18 @@ impl Sharing {
         let asker = ask.asker()?;
         let shares = ask.app.launcher.ask(|l| l.shares(asker.clone(), session))?;
         let viewers = ask.app.launcher.ask(|l| l.viewers(asker.clone(), session))?;
-        let links = shares.into_iter().map(|share| Link::new(share, &asker.name, ask.now)).collect();
-        Ok(Self { links, people: people(viewers, &asker.name) })
+        let links = shares.into_iter().map(|share| Link::new(share, &asker.owner, ask.now)).collect();
+        Ok(Self { links, people: people(viewers, &asker.owner) })
     }
 }
 
 impl Link {
     fn new(share: Share, reader: &str, now: u64) -> Self {
         Self {
-            left: show::left(share.expires_at, now),
+            remaining: show::remaining(share.expires_at, now),
             ends: show::utc(share.expires_at),
-            by: who(&share.used_by, reader, "a guest"),
+            ends_at: show::moment(share.expires_at),
+            by: who((&share.used_by, share.used_by_shown(), &share.used_by_id), reader, "a guest"),
             used: show::moment(share.used_at),
             used_utc: show::utc(share.used_at),
             share,
@@ -71,7 +74,7 @@ fn people(viewers: Vec<Viewer>, reader: &str) -> Vec<Person> {
     for viewer in viewers {
         let before = people.iter().filter(|p| p.viewer.since == viewer.since).count();
         people.push(Person {
-            who: who(&viewer.name, reader, "A guest"),
+            who: who((&viewer.name, viewer.shown(), &viewer.name_id), reader, "A guest"),
             key: format!("{}-{before}", viewer.since),
             since: show::moment(viewer.since),
             since_utc: show::utc(viewer.since),
@@ -81,11 +84,12 @@ fn people(viewers: Vec<Viewer>, reader: &str) -> Vec<Person> {
     people
 }
 
-fn who(name: &str, reader: &str, nobody: &str) -> String {
+/// Return how the reader reads somebody: a name, how others read it, and the owner.
+fn who((name, shown, id): (&str, String, &str), reader: &str, nobody: &str) -> String {
     match name {
         "" => nobody.to_owned(),
-        name if name == reader => format!("{name} (you)"),
-        name => name.to_owned(),
+        name if id == reader => format!("{name} (you)"),
+        _ => shown,
     }
 }
 
@@ -95,9 +99,28 @@ mod tests {
 
     #[test]
     fn people_are_told_apart_and_one_finds_oneself() {
-        let viewer = |name: &str, since| Viewer { name: name.into(), since, ..Viewer::default() };
-        let people = people(vec![viewer("alice", 5), viewer("", 5), viewer("bob", 7)], "alice");
+        let by = |proof: &str, name: &str, since| {
+            let name_id = format!("{proof}:{name}");
+            Viewer { name: name.into(), name_id, since, ..Viewer::default() }
+        };
+        let all = vec![
+            by("pam", "alice", 5),
+            Viewer { since: 5, ..Viewer::default() },
+            by("pam", "bob", 7),
+            by("ldap", "alice", 9),
+            by("open", "alice", 9),
+        ];
+        let people = people(all, "pam:alice");
         let found: Vec<_> = people.iter().map(|p| (p.who.as_str(), p.key.as_str())).collect();
-        assert_eq!(found, [("alice (you)", "5-0"), ("A guest", "5-1"), ("bob", "7-0")]);
+        assert_eq!(
+            found,
+            [
+                ("alice (you)", "5-0"),
+                ("A guest", "5-1"),
+                ("bob", "7-0"),
+                ("alice", "9-0"),
+                ("alice (not verified)", "9-1")
+            ]
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON API, as scripts use it.
 
 use super::{Browser, Method, header, value};
+use crate::bus::{Share, Viewer};
 use crate::portal::testing::{Bench, a_session};
 
 const WISH: &str = r#"{"machine":"slax.iso","memory":"2G","lifetime":"4h","terms":true,"owner":"alice"}"#;
@@ -68,12 +69,44 @@ fn a_change_needs_our_origin_or_a_token() {
 }
 
 #[test]
-fn one_cannot_start_in_another_name() {
+fn whatever_name_is_typed_the_session_is_the_browsers() {
     let bench = Bench::new();
     let mut bob = Browser::of(&bench, "bob");
+    for name in ["bob", "alice", "root", "local:root", "pam:alice", "Ada Lovelace", ""] {
+        let (status, made) = bob.json(Method::Post, "/sessions", &WISH.replace("alice", name));
+        assert_eq!((status, made["owner"].as_str()), (201, Some(if name.is_empty() { "Guest" } else { name })));
+    }
+    let askers: Vec<_> = bench.world.lock().unwrap().created.iter().map(|(asker, _)| asker.owner.clone()).collect();
+    assert!(askers[0].starts_with("open:") && askers.iter().all(|owner| *owner == askers[0]), "{askers:?}");
+    Browser::new(&bench).json(Method::Post, "/sessions", WISH);
+    assert_ne!(bench.world.lock().unwrap().created.last().unwrap().0.owner, askers[0]);
+}
+
+#[test]
+fn one_cannot_start_in_another_name() {
+    let bench = Bench::new();
+    let mut bob = Browser::by_password(&bench, "bob");
     assert_eq!(bob.json(Method::Post, "/sessions", WISH).0, 400);
-    let own = WISH.replace("alice", "bob");
-    assert_eq!(bob.json(Method::Post, "/sessions", &own).1["owner"], "bob");
+}
+
+#[test]
+fn people_are_shown_with_how_their_names_were_proven_and_browsers_without_their_digest() {
+    let bench = Bench::new();
+    let digest = "0a".repeat(32);
+    let mut session = a_session("abcdefghjk", "alice");
+    session.owner_id = format!("open:{digest}");
+    let viewer = Viewer { name: "alice".into(), name_id: session.owner_id.clone(), ..Viewer::default() };
+    let share = Share { used_by: "bob".into(), used_by_id: "pam:bob".into(), ..Share::default() };
+    let mut world = bench.world.lock().unwrap();
+    (world.sessions, world.viewers, world.shares) = (vec![session], vec![viewer], vec![share]);
+    drop(world);
+    let mut alice = Browser::of(&bench, "alice");
+    let mut got = |path: &str| alice.json(Method::Get, path, "").1;
+    let all = [got("/sessions/abcdefghjk"), got("/sessions/abcdefghjk/viewers"), got("/sessions/abcdefghjk/shares")];
+    assert_eq!((all[0]["owner"].as_str(), all[0]["proof"].as_str()), (Some("alice"), Some("open")));
+    assert_eq!(all[1]["viewers"][0]["proof"], "open");
+    assert_eq!(all[2]["shares"][0]["used_by_proof"], "pam");
+    assert!(all.iter().all(|answer| !answer.to_string().contains(&digest) && !answer.to_string().contains("_id")));
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn on_bus(bench: Bench, address: &str) -> Bench {
     let to = address.to_owned();
     let launcher = Launcher::by(Arc::new(move || zbus::blocking::connection::Builder::address(to.as_str())?.build()));
     let root: &Path = bench.root.path();
-    let app = App::new(root, &root.join("state"), launcher).unwrap();
+    let app =
+        App::new(root, &root.join("state"), launcher, crate::proxy_headers::testing::secret(), |now| now).unwrap();
     Bench { app, ..bench }
 }
 

@@ -74,6 +74,23 @@ fn from_elsewhere_everything_is_closed_while_the_service_is_open() {
 }
 
 #[test]
+fn the_first_visit_from_elsewhere_is_told_how_to_go_on() {
+    let bench = Bench::new();
+    let mut alice = Browser::new(&bench);
+    alice.set("x-forwarded-for", "192.0.2.1");
+    alice.set("host", "192.0.2.7:8080");
+    let reply = alice.get("/");
+    let page = text(&reply);
+    assert_eq!(reply.status, 403);
+    for line in
+        ["ssh -L 8080:localhost:80 USER@192.0.2.7<", "[sign_in]\nmethods = ", "config.d/sign-in.toml", "qwdctl check"]
+    {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(!page.contains("Go to the first page"));
+}
+
+#[test]
 fn under_a_foreign_name_everything_is_closed() {
     let bench = with_alices_session();
     let mut alice = Browser::of(&bench, "alice");
@@ -89,9 +106,44 @@ fn under_a_foreign_name_everything_is_closed() {
 fn with_a_broken_configuration_from_the_start_everything_is_closed() {
     let bench = Bench::new();
     bench.root.write("etc/qemu-web-desktop/config.toml", "public_url = 7\n");
-    let app = super::super::App::new(bench.root.path(), &bench.root.path().join("state"), bench.app.launcher.again());
+    let (state, secret) = (bench.root.path().join("state"), crate::proxy_headers::testing::secret());
+    let app = super::super::App::new(bench.root.path(), &state, bench.app.launcher.again(), secret, |now| now);
     let bench = Bench { app: app.unwrap(), ..bench };
     for route in ROUTES {
         assert_eq!(request(&mut Browser::new(&bench), route, ""), 503, "{:?} {}", route.method, route.path);
+    }
+}
+
+#[test]
+fn what_does_not_come_from_apache_is_closed_and_so_is_what_lost_a_header_on_the_way() {
+    let bench = with_alices_session();
+    let mut alice = Browser::of(&bench, "alice");
+    let csrf = alice.csrf("/");
+    let whole = alice.headers.clone();
+    for (name, _) in crate::proxy_headers::testing::HEADERS {
+        alice.headers.retain(|(n, _)| n != name);
+        let status = if name == "x-qwd-secret" { 403 } else { 400 };
+        for route in ROUTES {
+            assert_eq!(request(&mut alice, route, &csrf), status, "{name}: {:?} {}", route.method, route.path);
+        }
+        alice.headers.clone_from(&whole);
+    }
+    alice.set("x-qwd-connection", "close, X-Remote-Groups");
+    assert_eq!(alice.get("/").status, 400);
+    alice.set("x-qwd-connection", "close");
+    alice.set("x-qwd-secret", &"0".repeat(64));
+    assert_eq!(alice.get("/").status, 403);
+}
+
+#[test]
+fn through_another_proxy_everything_is_closed_while_the_service_is_open() {
+    for (name, value) in [("x-qwd-forwarded", "yes"), ("x-forwarded-ssl", "on"), ("host", "192.0.2.7")] {
+        let bench = with_alices_session();
+        let mut alice = Browser::of(&bench, "alice");
+        let csrf = alice.csrf("/");
+        alice.set(name, value);
+        for route in ROUTES {
+            assert_eq!(request(&mut alice, route, &csrf), 403, "{name}: {:?} {}", route.method, route.path);
+        }
     }
 }

@@ -158,6 +158,54 @@ fn links_are_few_for_an_address_and_for_a_client() {
 }
 
 #[test]
+fn sub_addresses_are_one_person_with_one_mailbox() {
+    let (bench, helper) = with_mail("accept");
+    let spellings = ["alice+1@example.org", "Alice+desk@EXAMPLE.org.", "ａlice@example。org", "alice+@example.org"];
+    for (n, typed) in spellings.iter().enumerate() {
+        let mut alice = browser(&bench);
+        alice.set("x-forwarded-for", &format!("192.0.2.{n}"));
+        assert_eq!(ask_for_link(&mut alice, typed).status, 200);
+        // The mail goes to whom the link makes somebody.
+        assert_eq!(helper.asked.lock().unwrap().last().unwrap()["sign_in_link"]["to"], "alice@example.org");
+        if n == 0 {
+            press(&mut alice, &mailed(&helper), "sign-in", "");
+            assert!(text(&alice.get("/")).contains(">alice@example.org<"));
+        }
+    }
+    assert_eq!(helper.count(), 3);
+}
+
+#[test]
+fn where_a_plus_is_a_letter_each_address_is_a_person_and_has_its_own_link() {
+    let (bench, helper) = with_mail("accept");
+    bench.root.write(
+        "etc/qemu-web-desktop/config.toml",
+        &CONFIG.replace("[sign_in]", "[sign_in]\nfold_sub_addresses = false"),
+    );
+    let mut other = browser(&bench);
+    ask_for_link(&mut other, "alice+x@example.org");
+    let code = mailed(&helper);
+    assert_eq!(helper.asked.lock().unwrap()[0]["sign_in_link"]["to"], "alice+x@example.org");
+    press(&mut other, &code, "sign-in", "");
+    assert!(text(&other.get("/")).contains(">alice+x@example.org<"));
+    // Once they are folded, a link that went to another address makes nobody alice.
+    ask_for_link(&mut browser(&bench), "alice+x@example.org");
+    let code = mailed(&helper);
+    bench.root.write("etc/qemu-web-desktop/config.toml", CONFIG);
+    assert_eq!(press(&mut browser(&bench), &code, "sign-in", "").status, 403);
+}
+
+#[test]
+fn a_domain_of_another_script_is_what_the_dns_has() {
+    let (bench, helper) = with_mail("accept");
+    bench.root.write("etc/qemu-web-desktop/config.toml", &CONFIG.replace("Example.org'", "exämple.org'"));
+    for typed in ["alice@exämple.org", "alice@EXÄMPLE.org", "alice@xn--exmple-cua.org"] {
+        assert_eq!(ask_for_link(&mut browser(&bench), typed).status, 200);
+        assert_eq!(helper.asked.lock().unwrap().last().unwrap()["sign_in_link"]["to"], "alice@xn--exmple-cua.org");
+    }
+}
+
+#[test]
 fn a_mail_server_that_takes_no_mail_is_told_and_one_that_refuses_the_address_is_not() {
     let (bench, _helper) = with_mail("unavailable");
     for _ in 0..5 {

@@ -138,6 +138,32 @@ fn ids_are_unique_and_every_field_has_a_label() {
 }
 
 #[test]
+fn headings_begin_with_the_first_level_and_skip_none() {
+    for (name, page) in pages() {
+        // The screen's page is a toolbar and a picture, and its panels are not sections of a text.
+        if page.contains("id=\"screen\"") {
+            continue;
+        }
+        let mut before = 0;
+        for level in tags(&page).filter_map(|tag| tag.strip_prefix('h')?.chars().next()?.to_digit(10)) {
+            assert!(level <= before + 1, "{name}: h{level} after h{before}");
+            before = level;
+        }
+        assert!(before > 0, "{name}");
+    }
+}
+
+#[test]
+fn each_confirmation_can_be_cancelled() {
+    for (name, page) in pages() {
+        for confirm in page.split("<details class=\"confirm").skip(1) {
+            let confirm = confirm.split("</details>").next().unwrap();
+            assert!(confirm.contains("class=\"button cancel\" href=\"/qemu-web-desktop/"), "{name}: {confirm}");
+        }
+    }
+}
+
+#[test]
 fn every_page_is_whole() {
     for (name, page) in pages() {
         assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\""), "{name}");

@@ -4,7 +4,7 @@
 //! Once while the service is open and once with a sign-in method; each question on a portal of its own.
 
 use super::gates;
-use super::{Browser, Method, NOW, SignIn, text};
+use super::{Browser, Method, NOW, SignIn};
 use crate::auth::PAM_SOCKET;
 use crate::portal::router::Route;
 use crate::portal::routes::ROUTES;
@@ -39,11 +39,14 @@ const OPEN: &str = "
     POST   /sign-in/email                                 404 404 404 404 404 404
     GET    /enter                                         404 404 404 404 404 404
     POST   /enter                                         404 404 404 404 404 404
-    POST   /sign-out                                      401 303 401 401 303 303
+    POST   /sign-out                                      401 303 401 401 200 303
     GET    /sessions                                      401 200 401 401 200 200
     POST   /sessions                                      303 303 303 303 303 303
     GET    /sessions/{id}                                 401 404 401 401 200 404
+    GET    /sessions/{id}/picture                         401 404 401 401 200 404
     GET    /sessions/{id}/screen                          401 404 401 401 200 404
+    GET    /sessions/{id}/continue                        200 200 200 200 200 200
+    POST   /sessions/{id}/continue                        403 403 403 403 403 403
     GET    /sessions/{id}/stop                            401 404 401 401 200 404
     POST   /sessions/{id}/stop                            401 404 401 401 303 404
     POST   /sessions/{id}/kill                            401 404 401 401 303 404
@@ -92,7 +95,10 @@ const SIGN_IN: &str = "
     GET    /sessions                                      401 200 401 401 200 200
     POST   /sessions                                      401 303 401 401 303 303
     GET    /sessions/{id}                                 401 404 401 401 200 200
+    GET    /sessions/{id}/picture                         401 404 401 401 200 403
     GET    /sessions/{id}/screen                          401 404 401 401 200 200
+    GET    /sessions/{id}/continue                        404 404 404 404 404 404
+    POST   /sessions/{id}/continue                        404 404 404 404 404 404
     GET    /sessions/{id}/stop                            401 404 401 401 200 200
     POST   /sessions/{id}/stop                            401 404 401 401 303 303
     POST   /sessions/{id}/kill                            401 404 401 401 303 303
@@ -153,7 +159,10 @@ impl Caller {
         let mut browser = match self.name() {
             None => Browser::new(bench),
             Some(name) if methods.is_empty() => Browser::of(bench, name),
-            Some(name) => Browser::signed_in(bench, &SignIn::new(name.parse().unwrap(), methods[0], NOW)),
+            Some(name) => {
+                let (_, method) = crate::model::METHODS.iter().find(|(word, _)| *word == methods[0]).unwrap();
+                Browser::signed_in(bench, &SignIn::new(name.parse().unwrap(), *method, NOW))
+            }
         };
         if matches!(self, ViewGuest | ControlGuest) {
             let (status, joined) = browser.json(Method::Post, "/join", &format!(r#"{{"secret":"{}"}}"#, self.secret()));
@@ -183,7 +192,7 @@ fn ask(bench: &Bench, caller: Caller, methods: &[&str], route: &Route) -> u16 {
     let csrf = browser.csrf("/");
     let reply = gates::send(&mut browser, route, &csrf, &caller.secret());
     // The names of others, and what they have, are nobody's business.
-    let told = text(&reply).contains("zelda");
+    let told = String::from_utf8_lossy(&reply.body).contains("zelda");
     assert!(!told || !matches!(caller, Nobody | OtherUser), "{caller:?}: {}", route.path);
     reply.status
 }

@@ -31,8 +31,9 @@ pub(super) struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     pub(super) fn new(bench: &'a Bench) -> Self {
-        let headers = [("host", "localhost"), ("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http")];
-        let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+        let of_apache = crate::proxy_headers::testing::HEADERS;
+        let headers = [("host", "localhost")].into_iter().chain(of_apache);
+        let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         Self { bench, cookies: BTreeMap::new(), headers }
     }
 
@@ -51,7 +52,7 @@ impl<'a> Browser<'a> {
             .root
             .write("etc/qemu-web-desktop/config.d/admins.toml", "[sign_in]\nmethods = ['pam']\nadmins = ['boss']\n");
         bench.world.lock().unwrap().admins = vec!["boss".into()];
-        Self::signed_in(bench, &SignIn::new(name.parse().unwrap(), "pam", NOW))
+        Self::signed_in(bench, &SignIn::new(name.parse().unwrap(), crate::model::Method::Pam, NOW))
     }
 
     /// With the cookie of this sign-in.
@@ -65,6 +66,11 @@ impl<'a> Browser<'a> {
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.headers.retain(|(n, _)| n != name);
         self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Have a cookie that somebody else has set.
+    pub(super) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<&String> {

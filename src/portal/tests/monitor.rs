@@ -39,6 +39,24 @@ fn an_administrator_sees_what_everybody_uses() {
 }
 
 #[test]
+fn an_administrator_reads_titles_and_whose_a_session_is() {
+    let bench = with_sessions();
+    let mut boss = Browser::by_password(&bench, "boss");
+    let mine = a_session("cccccccccc", "boss");
+    bench.world.lock().unwrap().sessions.push(mine);
+    let monitor = text(&boss.get("/monitor"));
+    assert!(monitor.contains(">Debian 12 with Xfce</a>") && !monitor.contains("Debian 12 (desktop).qcow2"));
+    let marked = "/sessions\" aria-current=\"page\"";
+    let all = text(&boss.get("/sessions?all=1"));
+    assert!(all.contains("<title>All sessions") && !all.contains(marked) && all.contains("data-all"));
+    assert!(all.contains("<strong>alice</strong>") && all.contains("The session of alice shuts down"));
+    assert!(text(&boss.get("/sessions")).contains(marked));
+    let (theirs, own) = (text(&boss.get("/sessions/abcdefghjk")), text(&boss.get("/sessions/cccccccccc")));
+    assert!(theirs.contains("<title>alice: Debian 12 with Xfce") && theirs.contains("This session belongs to alice."));
+    assert!(!theirs.contains(marked) && own.contains(marked) && !own.contains("This session belongs to"));
+}
+
+#[test]
 fn an_ordinary_user_is_not_even_shown_the_way() {
     let bench = with_sessions();
     let mut alice = Browser::by_password(&bench, "alice");
@@ -128,10 +146,10 @@ fn what_happens_is_counted() {
         Some(crate::model::Problem::new(crate::model::Word::LimitReached, "All places are taken."));
     assert_eq!(alice.json(Method::Post, "/sessions", wish).0, 409);
     let csrf = Browser::new(&bench).csrf("/sessions");
-    assert_eq!(Browser::new(&bench).post("/sign-in", &[("csrf", &csrf), ("name", "../x")]).status, 403);
+    assert_eq!(Browser::new(&bench).post("/sign-in", &[("csrf", &csrf), ("name", "a\u{202e}b")]).status, 403);
     let mut other = Browser::new(&bench);
     let csrf = other.csrf("/sessions");
-    assert_eq!(other.post("/sign-in", &[("csrf", &csrf), ("name", "../x")]).status, 400);
+    assert_eq!(other.post("/sign-in", &[("csrf", &csrf), ("name", "a\u{202e}b")]).status, 400);
     let metrics = text(&Browser::new(&bench).get("/metrics"));
     for line in [
         "qwd_sign_ins_total{result=\"accepted\"} 1",

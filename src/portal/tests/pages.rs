@@ -1,9 +1,10 @@
 //! The pages, by forms and links alone.
 
-use super::{Browser, NOW, header, text};
-use crate::bus::Viewer;
+use super::{Browser, Method, NOW, header, text};
+use crate::auth::PAM_SOCKET;
+use crate::bus::{Session, Viewer};
 use crate::model::{Problem, Word};
-use crate::portal::testing::{Bench, a_session};
+use crate::portal::testing::{Bench, Helper, a_session};
 
 const WISH: [(&str, &str); 6] =
     [("machine", "slax.iso"), ("cpus", "2"), ("memory", "2G"), ("lifetime", "12h"), ("name", "alice"), ("terms", "on")];
@@ -28,7 +29,7 @@ fn a_form_starts_a_session_and_signs_in() {
     assert_eq!((wanted.cpus, wanted.memory_bytes, wanted.lifetime_seconds, wanted.force), (2, 2 << 30, 43_200, false));
     let page = text(&browser.get("/sessions/newsessabc"));
     assert!(page.contains("Starting") && page.contains("http-equiv=\"refresh\""));
-    assert!(text(&browser.get("/")).contains("Your sessions"));
+    assert!(text(&browser.get("/")).contains("My sessions</h2>"));
 }
 
 #[test]
@@ -39,9 +40,32 @@ fn without_consent_nothing_starts_and_the_form_keeps_what_was_typed() {
     let reply = browser.post("/sessions", &wish(&csrf, &[("terms", "")]));
     let page = text(&reply);
     assert_eq!(reply.status, 400);
-    assert!(page.contains("tick the box") && page.contains("value=\"alice\""));
+    assert!(page.contains("then tick the box") && page.contains("value=\"alice\""));
     assert!(page.contains("value=\"slax.iso\" required checked") && page.contains("value=\"2G\" selected"));
     assert!(bench.world.lock().unwrap().created.is_empty());
+}
+
+#[test]
+fn all_that_is_wrong_with_a_form_is_said_at_once() {
+    let bench = Bench::new();
+    let mut browser = Browser::new(&bench);
+    let csrf = browser.csrf("/");
+    let bad = [("machine", ""), ("name", "ali\u{202e}ce"), ("cpus", "many"), ("memory", "1X"), ("lifetime", "x")];
+    let reply = browser.post("/sessions", &wish(&csrf, &[&bad[..], &[("terms", "")]].concat()));
+    let page = text(&reply);
+    assert_eq!(reply.status, 400);
+    assert!(page.contains("<title>Error: session not started – "));
+    let (_, summary) = page.split_once("id=\"errors\" role=\"alert\" tabindex=\"-1\" autofocus").unwrap();
+    let (summary, _) = summary.split_once("</div>").unwrap();
+    for id in ["machine", "cpus", "memory", "lifetime", "terms", "name"] {
+        assert!(summary.contains(&format!("<a href=\"#{id}\">")), "{id}: {summary}");
+        assert!(page.contains(&format!(" id=\"{id}\"")) && page.contains(&format!(" id=\"{id}-error\"")), "{id}");
+    }
+    // Names of people are no errors, and neither is none.
+    for name in ["Ada Lovelace", "Jürgen", ""] {
+        let page = text(&browser.post("/sessions", &wish(&csrf, &[("name", name), ("terms", "")])));
+        assert!(page.contains("terms-error") && !page.contains("name-error"), "{name}");
+    }
 }
 
 #[test]
@@ -51,7 +75,7 @@ fn bad_fields_bring_the_form_back_with_a_sentence() {
     let csrf = browser.csrf("/");
     let long = "a".repeat(10_000);
     for (field, bad) in [
-        ("name", "../alice"),
+        ("name", "ali\u{202e}ce"),
         ("name", &long),
         ("cpus", "99999999999999999999"),
         ("cpus", "-1"),
@@ -76,7 +100,7 @@ fn a_limit_is_told_on_the_form() {
     let reply = browser.post("/sessions", &wish(&csrf, &[]));
     assert_eq!(reply.status, 409);
     assert!(text(&reply).contains("All &#60;10&#62; places are taken."));
-    assert!(browser.cookie("qwd").is_none());
+    assert!(browser.cookie("qwd-browser").is_none());
 }
 
 #[test]
@@ -123,6 +147,12 @@ fn a_session_is_extended_by_what_is_offered() {
     let csrf = alice.csrf("/sessions/abcdefghjk");
     assert_eq!(alice.post("/sessions/abcdefghjk/extend", &[("csrf", &csrf), ("seconds", "3600")]).status, 303);
     assert_eq!(bench.world.lock().unwrap().sessions[0].expires_at, 1_090_000);
+    // The page says so, for this end only.
+    let page = text(&alice.get("/sessions/abcdefghjk?extended=1090000"));
+    assert!(page.contains("id=\"done\"") && page.contains("The session was extended. It now ends <time"));
+    for end in ["1090001", "x", ""] {
+        assert!(!text(&alice.get(&format!("/sessions/abcdefghjk?extended={end}"))).contains("id=\"done\""));
+    }
     for bad in ["0", "-1", "1e3", "99999999999999999999", ""] {
         assert_eq!(
             alice.post("/sessions/abcdefghjk/extend", &[("csrf", &csrf), ("seconds", bad)]).status,
@@ -130,6 +160,98 @@ fn a_session_is_extended_by_what_is_offered() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn an_extension_that_is_refused_has_the_focus_and_the_title() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let csrf = alice.csrf("/sessions/abcdefghjk");
+    let fields = [("csrf", csrf.as_str()), ("seconds", "3600")];
+    bench.world.lock().unwrap().refusal = Some(Problem::new(Word::LimitReached, "It ends with the day."));
+    let page = text(&alice.post("/sessions/abcdefghjk/extend", &fields));
+    assert!(page.contains("<title>Error: ") && page.contains("id=\"errors\" role=\"alert\" tabindex=\"-1\" autofocus"));
+}
+
+#[test]
+fn sessions_of_one_machine_are_told_apart_and_their_end_is_a_moment() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    for (id, created_at) in [("aaaaabbbbb", 1_000_000), ("cccccddddd", 1_000_300)] {
+        bench.world.lock().unwrap().sessions.push(Session { created_at, ..a_session(id, "alice") });
+    }
+    for path in ["/", "/sessions"] {
+        let page = text(&alice.get(path));
+        for (id, started) in [("aaaaabbbbb", "1970-01-12 13:46 UTC"), ("cccccddddd", "1970-01-12 13:51 UTC")] {
+            let (_, tile) = page.split_once(&format!("id=\"tile-{id}\"")).unwrap();
+            let (tile, _) = tile.split_once("</li>").unwrap();
+            assert!(tile.contains(&format!("<code>{id}</code>")) && tile.contains(started), "{path}: {tile}");
+            assert!(tile.contains(&format!("data-src=\"/qemu-web-desktop/sessions/{id}/picture\"")));
+            assert!(tile.contains(&format!("Open<span class=\"aside\"> Debian 12 with Xfce, session {id}</span>")));
+            assert!(tile.contains(" left</time>, ends <time") && tile.contains(">1970-01-13 13:46 UTC</time>"));
+        }
+    }
+    let page = text(&alice.get("/sessions/aaaaabbbbb"));
+    assert!(page.contains("<dt>Ends</dt><dd><time class=\"moment\" datetime=\"1970-01-13T13:46:40Z\">"));
+}
+
+#[test]
+fn a_session_that_has_ended_has_no_time_left_and_no_notes() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    for (id, state) in [("aaaaabbbbb", "stopping"), ("cccccddddd", "ended")] {
+        let notes = vec!["This desktop has no network access.".to_owned()];
+        let session = Session { state: state.into(), expires_at: NOW - 1, notes, ..a_session(id, "alice") };
+        bench.world.lock().unwrap().sessions.push(session);
+    }
+    for path in ["/", "/sessions", "/sessions/aaaaabbbbb", "/sessions/cccccddddd"] {
+        let page = text(&alice.get(path));
+        assert!(!page.contains("over left") && !page.contains("class=\"left\""), "{path}");
+        assert_eq!(page.contains("no network access"), path.ends_with("/aaaaabbbbb"), "{path}");
+    }
+}
+
+#[test]
+fn a_list_of_sessions_has_a_version_that_scripts_wait_by() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    for path in ["/", "/sessions"] {
+        assert!(text(&alice.get(path)).contains("data-version=\"vabcdefghjkrunning\""), "{path}");
+    }
+    let mut ask = |version: &str| alice.json(Method::Get, &format!("/sessions?wait={version}"), "").1;
+    let answer = ask("vold");
+    assert_eq!(
+        (&answer["version"], &answer["sessions"][0]["id"]),
+        (&"vabcdefghjkrunning".into(), &"abcdefghjk".into())
+    );
+    assert_eq!(bench.world.lock().unwrap().waited, 0);
+    ask("vabcdefghjkrunning");
+    assert_eq!(bench.world.lock().unwrap().waited, 1);
+    // Others who wait leave half of the places: then the answer comes at once.
+    let _taken: Vec<_> =
+        ["192.0.2.7", "198.51.100.9"].iter().filter_map(|a| bench.app.waiting.enter(a.parse().ok())).collect();
+    ask("vabcdefghjkrunning");
+    assert_eq!(bench.world.lock().unwrap().waited, 1);
+    assert!(text(&Browser::new(&bench).get("/")).contains("<form") && bench.app.waiting.taken() == 2);
+}
+
+#[test]
+fn an_owner_has_pictures_of_their_own_screens_and_one_client_takes_one_at_a_time() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
+    let owner_id = format!("open:{}", crate::random::digest(&own));
+    bench.world.lock().unwrap().sessions.push(Session { owner_id, ..a_session("abcdefghjk", "alice") });
+    for _ in 0..2 {
+        let picture = alice.get("/sessions/abcdefghjk/picture");
+        assert_eq!((picture.status, header(&picture, "Content-Type")), (200, Some("image/png")));
+    }
+    assert_eq!(bench.world.lock().unwrap().pictures, 1);
+    let _drawing = bench.app.drawing.enter("127.0.0.1".parse().ok());
+    assert_eq!(alice.get("/sessions/abcdefghjk/picture").status, 503);
+    assert_eq!(Browser::of(&bench, "bob").get("/sessions/abcdefghjk/picture").status, 404);
 }
 
 #[test]
@@ -147,7 +269,9 @@ fn a_share_link_is_shown_once_and_can_be_revoked() {
     let page = text(&alice.get("/sessions/abcdefghjk"));
     assert!(!page.contains(&"s".repeat(43)) && page.contains("shares/share1/revoke"));
     assert!(
-        page.contains("one browser</span>") && page.contains("not used yet") && page.contains(">3 h 59 min</time>")
+        page.contains("one browser</span>")
+            && page.contains("not used yet")
+            && page.contains(">3 h 59 min left</time>, until <time")
     );
     assert_eq!(alice.post("/sessions/abcdefghjk/shares/share1/revoke", &[("csrf", &csrf)]).status, 303);
     assert!(!text(&alice.get("/sessions/abcdefghjk")).contains("share1"));
@@ -161,7 +285,10 @@ fn the_owner_sees_who_is_on_the_screen_and_by_which_link() {
     bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
     assert!(text(&alice.get("/sessions/abcdefghjk")).contains("Nobody has it open"));
     let guest = Viewer { share: "share1".into(), role: "view".into(), since: NOW, ..Viewer::default() };
-    let own = Viewer { name: "alice".into(), role: "control".into(), address: "::1".into(), ..Viewer::default() };
+    let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
+    let name_id = format!("open:{}", crate::random::digest(&own));
+    let own =
+        Viewer { name: "alice".into(), name_id, role: "control".into(), address: "::1".into(), ..Viewer::default() };
     bench.world.lock().unwrap().viewers = vec![own, guest];
     let page = text(&alice.get("/sessions/abcdefghjk"));
     let (_, there) = page.split_once("On the screen now").unwrap();
@@ -206,16 +333,121 @@ fn a_session_that_failed_says_why_and_starts_again() {
 }
 
 #[test]
-fn signing_in_rotates_the_cookie_and_signing_out_ends_it() {
+fn a_browser_stays_the_owner_whatever_name_is_typed_and_signing_out_ends_it() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
+    let kept = alice.cookie("qwd-browser").unwrap().clone();
+    let own = crate::random::digest(&kept.parse().unwrap());
+    let session = Session { owner_id: format!("open:{own}"), ..a_session("abcdefghjk", "alice") };
+    bench.world.lock().unwrap().sessions.push(session);
+    let csrf = alice.csrf("/");
+    let reply = alice.post("/sign-in", &[("csrf", &csrf), ("name", "Ada Lovelace")]);
+    let set: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "Set-Cookie").map(|(_, v)| v).collect();
+    assert!(set.iter().all(|set| set.contains("Max-Age=34560000") && set.ends_with("SameSite=Strict")), "{set:?}");
+    assert_eq!(*alice.cookie("qwd-browser").unwrap(), kept);
+    assert!(text(&alice.get("/sessions")).contains("Ada Lovelace"));
+    let csrf = alice.csrf("/");
+    assert_eq!(alice.post("/sign-out", &[("csrf", &csrf), ("sure", "yes")]).status, 303);
+    assert_eq!(alice.cookie("qwd-browser").map(String::as_str), Some(""));
+    let mut thief = Browser::new(&bench);
+    thief.set("cookie", &format!("qwd-browser={kept}"));
+    assert_eq!(thief.get("/sessions").status, 401);
+}
+
+#[test]
+fn a_planted_cookie_that_owns_nothing_is_replaced_when_a_name_is_typed() {
+    let bench = Bench::new();
+    let planted = crate::random::secret();
+    for by_script in [false, true] {
+        let mut victim = Browser::new(&bench);
+        victim.plant("qwd-browser", planted.expose());
+        if by_script {
+            assert_eq!(victim.json(Method::Post, "/sign-in", r#"{"name":"ada"}"#).0, 200);
+        } else {
+            let csrf = victim.csrf("/");
+            assert_eq!(victim.post("/sign-in", &[("csrf", &csrf), ("name", "ada")]).status, 303);
+        }
+        assert_ne!(victim.cookie("qwd-browser").unwrap(), planted.expose());
+    }
+}
+
+#[test]
+fn browsers_that_own_nothing_are_not_remembered_when_they_sign_out() {
+    let bench = Bench::new();
+    let remembered = || std::fs::read_dir(bench.root.path().join("state/signed-out")).unwrap().count();
+    for _ in 0..3 {
+        assert_eq!(Browser::of(&bench, "ada").json(Method::Delete, "/sign-in", "").0, 204);
+    }
+    assert_eq!(remembered(), 0);
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    assert_eq!(alice.json(Method::Delete, "/sign-in", "").0, 204);
+    assert_eq!(remembered(), 1);
+}
+
+#[test]
+fn a_browser_is_asked_before_it_gives_its_sessions_up() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let csrf = alice.csrf("/");
+    let asked = alice.post("/sign-out", &[("csrf", &csrf)]);
+    assert!(asked.status == 200 && text(&asked).contains("A session belongs to this browser"));
+    assert_eq!(alice.get("/sessions").status, 200);
+    assert_eq!(alice.post("/sign-out", &[("csrf", &csrf), ("sure", "yes")]).status, 303);
+    assert_eq!(alice.get("/sessions").status, 401);
+}
+
+#[test]
+fn the_link_of_its_page_brings_a_session_to_another_browser() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
+    let mut session = a_session("abcdefghjk", "alice");
+    session.owner_id = format!("open:{}", crate::random::digest(&own));
+    bench.world.lock().unwrap().sessions.push(session);
+    let page = text(&alice.get("/sessions/abcdefghjk"));
+    let (_, link) = page.split_once("id=\"continue-link\" class=\"copy\" readonly value=\"").unwrap();
+    let link = link.split('"').next().unwrap().to_owned();
+    let (path, secret) = link.split_once("/continue#").unwrap();
+    assert!(path.ends_with("/sessions/abcdefghjk") && secret.len() == 43 + 1 + 64);
+    let mut other = Browser::new(&bench);
+    let csrf = other.csrf("/sessions/abcdefghjk/continue");
+    let wrong = "a".repeat(43);
+    for (token, code, status) in [("", secret, 403), (&csrf, "", 403), (&csrf, &wrong, 403), (&csrf, &link, 303)] {
+        let reply = other.post("/sessions/abcdefghjk/continue", &[("csrf", token), ("code", code)]);
+        assert_eq!(reply.status, status, "{code}");
+    }
+    let taken: crate::model::Secret = other.cookie("qwd-browser").unwrap().parse().unwrap();
+    let owner = bench.world.lock().unwrap().sessions[0].owner_id.clone();
+    assert_eq!(owner, format!("open:{}", crate::random::digest(&taken)));
+    // The link is spent, also for the one who was the owner; the session has another now.
+    for browser in [&mut alice, &mut Browser::new(&bench)] {
+        let csrf = browser.csrf("/sessions/abcdefghjk/continue");
+        let reply = browser.post("/sessions/abcdefghjk/continue", &[("csrf", &csrf), ("code", &link)]);
+        assert!(reply.status == 403 && text(&reply).contains("has moved to another browser"));
+    }
+    assert_eq!(bench.world.lock().unwrap().sessions[0].owner_id, owner);
+    assert!(!text(&other.get("/sessions/abcdefghjk")).contains(secret));
+    // It has no such link for anybody but its owner, and none where people sign in.
+    assert!(!text(&alice.get("/sessions/abcdefghjk")).contains("continue-link"));
+    let mut signed_in = Browser::by_password(&bench, "alice");
+    assert!(!text(&signed_in.get("/sessions/abcdefghjk")).contains("continue-link"));
+    assert_eq!(signed_in.get("/sessions/abcdefghjk/continue").status, 404);
+}
+
+#[test]
+fn signing_in_rotates_the_cookie_and_signing_out_ends_it() {
+    let bench = Bench::new();
+    let _helper = Helper::of_alice(bench.root.path(), PAM_SOCKET);
+    let mut alice = Browser::by_password(&bench, "alice");
     let first = alice.cookie("qwd").unwrap().clone();
     let csrf = alice.csrf("/");
-    alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
+    alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("password", "right")]);
     assert_ne!(*alice.cookie("qwd").unwrap(), first);
     for old in [first, alice.cookie("qwd").unwrap().clone()] {
-        let csrf = alice.csrf("/");
         if alice.cookie("qwd") == Some(&old) {
+            let csrf = alice.csrf("/");
             assert_eq!(alice.post("/sign-out", &[("csrf", &csrf)]).status, 303);
         }
         let mut thief = Browser::new(&bench);
@@ -235,7 +467,7 @@ fn signing_in_leads_back_to_the_page_that_was_asked_for() {
         assert!(page == "/" || asked.contains(&format!("name=\"back\" value=\"{page}\"")), "{asked}");
         let csrf = browser.csrf("/sessions");
         // A name that is not taken does not lose the way.
-        let again = text(&browser.post("/sign-in", &[("csrf", &csrf), ("name", "../x"), ("back", page)]));
+        let again = text(&browser.post("/sign-in", &[("csrf", &csrf), ("name", "a\u{202e}b"), ("back", page)]));
         assert!(again.contains(&format!("name=\"back\" value=\"{page}\"")), "{again}");
         let reply = browser.post("/sign-in", &[("csrf", &csrf), ("name", "alice"), ("back", page)]);
         assert_eq!(header(&reply, "Location"), Some(format!("/qemu-web-desktop{page}").as_str()));
@@ -260,13 +492,13 @@ fn a_session_is_called_what_the_catalogue_calls_its_machine_or_by_its_file() {
     let mut alice = Browser::of(&bench, "alice");
     let mut read = |path: &str| text(&alice.get(path));
     let page = read("/sessions/abcdefghjk");
-    assert!(page.contains("<title>Debian 12 with Xfce: ") && page.contains("<h1>Debian 12 with Xfce</h1>"));
+    assert!(page.contains("<title>Debian 12 with Xfce: ") && page.contains(">Debian 12 with Xfce</h1>"));
     assert!(page.contains("<dt>Machine</dt><dd>Debian 12 (desktop).qcow2</dd>"));
     assert!(read("/sessions").contains(">Debian 12 with Xfce</a>"));
     assert!(read("/sessions/abcdefghjk/screen").contains("<title>Debian 12 with Xfce</title>"));
     bench.world.lock().unwrap().sessions[0].description.clear();
     let page = read("/sessions/abcdefghjk");
-    assert!(page.contains("<h1>Debian 12 (desktop).qcow2</h1>") && !page.contains("<dt>Machine</dt>"));
+    assert!(page.contains(">Debian 12 (desktop).qcow2</h1>") && !page.contains("<dt>Machine</dt>"));
     assert!(read("/sessions/abcdefghjk/screen").contains("<title>Debian 12 (desktop).qcow2</title>"));
 }
 
@@ -318,7 +550,7 @@ fn on_https_the_cookie_is_another_one() {
     let csrf = alice.csrf("/sessions");
     let reply = alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
     let cookie = header(&reply, "Set-Cookie").unwrap();
-    assert!(cookie.starts_with("__Host-qwd=") && cookie.contains("Secure"), "{cookie}");
+    assert!(cookie.starts_with("__Host-qwd-browser=") && cookie.contains("Secure"), "{cookie}");
     assert_eq!(alice.get("/sessions").status, 200);
     alice.set("x-forwarded-proto", "http");
     assert_eq!(alice.get("/sessions").status, 401);
@@ -327,12 +559,39 @@ fn on_https_the_cookie_is_another_one() {
 #[test]
 fn links_are_absolute_by_public_url() {
     let bench = Bench::new();
-    bench.root.write("etc/qemu-web-desktop/config.toml", "public_url = 'https://desktops.example.org/'\n");
+    let config = "public_url = 'https://desktops.example.org/'\n[sign_in]\nmethods = ['remote_user']\n";
+    bench.root.write("etc/qemu-web-desktop/config.toml", config);
     let mut alice = Browser::new(&bench);
     alice.set("host", "desktops.example.org");
-    let csrf = alice.csrf("/sessions");
-    alice.post("/sign-in", &[("csrf", &csrf), ("name", "alice")]);
+    alice.set("x-remote-user", "alice");
     bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let reply = alice.get("/sessions/abcdefghjk");
+    let location = "https://desktops.example.org/qemu-web-desktop/sessions/abcdefghjk?from=http";
+    assert_eq!((reply.status, header(&reply, "Location")), (307, Some(location)));
+    // What a proxy that speaks TLS and leaves no trace sends.
+    alice.set("sec-fetch-mode", "navigate");
     let page = text(&alice.get("/sessions/abcdefghjk"));
     assert!(page.contains("value=\"https://desktops.example.org/qemu-web-desktop/sessions/abcdefghjk\""));
+    assert!(page.contains("class=\"qr\"") && !page.contains("this computer only"));
+}
+
+#[test]
+fn links_that_lead_nowhere_elsewhere_have_no_code_and_say_what_to_set() {
+    let bench = Bench::new();
+    bench.root.write("etc/qemu-web-desktop/config.toml", "[sign_in]\nmethods = ['remote_user']\n");
+    let mut alice = Browser::new(&bench);
+    alice.set("x-remote-user", "alice");
+    bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
+    let csrf = alice.csrf("/sessions/abcdefghjk");
+    for host in ["localhost", "127.0.0.1:8080"] {
+        alice.set("host", host);
+        let page = text(&alice.get("/sessions/abcdefghjk"));
+        assert!(!page.contains("class=\"qr\"") && !page.contains("id=\"page-link\""), "{page}");
+        assert!(page.contains("<code>public_url</code>"));
+        let made = text(&alice.post("/sessions/abcdefghjk/shares", &[("csrf", &csrf), ("role", "view")]));
+        assert!(made.contains("id=\"share-link\"") && !made.contains("class=\"qr\""), "{made}");
+        assert!(made.contains("This link works on this computer only."));
+    }
+    alice.set("host", "192.0.2.7");
+    assert!(text(&alice.get("/sessions/abcdefghjk")).contains("class=\"qr\""));
 }

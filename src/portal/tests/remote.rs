@@ -77,3 +77,17 @@ fn no_password_and_no_typed_name_helps() {
     assert_eq!(nobody.post("/sessions", &wish).status, 401);
     assert!(bench.world.lock().unwrap().created.is_empty());
 }
+
+#[test]
+fn a_lost_header_of_groups_is_not_the_same_as_no_groups() {
+    let bench = with_remote_user("");
+    let mut alice = signed_in_by_apache(&bench, "alice");
+    assert_eq!(alice.get("/").status, 200);
+    for lost in ["x-remote-groups", "x-remote-user", "x-forwarded-for"] {
+        let whole = alice.headers.clone();
+        alice.headers.retain(|(name, _)| name != lost);
+        let page = alice.get("/");
+        assert!(page.status == 400 && text(&page).contains(lost), "{lost}");
+        alice.headers = whole;
+    }
+}

@@ -182,14 +182,6 @@ join_subgroup() {
 
 ### The end
 
-unmount_under() {
-    local dir=$1 point
-    # Deepest first; a mount somebody still holds is detached rather than left.
-    while read -r point; do
-        umount "$point" 2>/dev/null || umount -l "$point"
-    done < <(awk -v d="$dir/" 'index($5, d) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
-}
-
 destroy() {
     local name=$1 dir file
     dir=$(bed_dir "$name")
@@ -204,5 +196,5 @@ destroy() {
     remove_network "$name"
     unmount_under "$dir"
     remove_cgroups "$(cgroup_name "$name")"
-    rm -rf --one-file-system "$dir"
+    remove_tree "$dir"
 }

@@ -35,13 +35,14 @@ words() { sed 's/#.*//' "$@" | tr -s ' \t\n' '\n' | sed '/^$/d'; }
 
 # locked FILE CMD…: one at a time; the lock ends with the process, however that ends.
 locked() {
-    local file=$1 fd
+    local file=$1 fd status=0
     shift
     mkdir -p "$(dirname "$file")"
     exec {fd}>"$file"
     flock "$fd"
-    "$@" {fd}>&-
+    "$@" {fd}>&- || status=$?
     exec {fd}>&-
+    return "$status"
 }
 
 # A process is its pid and its start time, so that a reused pid is never taken for it.
@@ -72,6 +73,27 @@ alive() { case $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) in '' | Z* | X*) re
 wait_gone() { wait_until "$2" not alive "$1"; }
 
 not() { ! "$@"; }
+
+# mounts_under DIR: the mount points at DIR and below it, the deepest first.
+mounts_under() {
+    awk -v d="$1/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | sort -r
+}
+
+# A mount that a process still uses is detached rather than left.
+unmount_under() {
+    local point
+    # A bind mount of the host's /sys shares its changes with it: to unmount one would unmount both.
+    for point in $(mounts_under "$1"); do mount --make-private "$point"; done
+    for point in $(mounts_under "$1"); do
+        umount "$point" 2>/dev/null || umount -R -l "$point"
+    done
+}
+
+# remove_tree DIR: never what is mounted below it.
+remove_tree() {
+    unmount_under "$1"
+    rm -rf --one-file-system "$1"
+}
 
 # wait_until SECONDS CMD…: looks every 20 ms for an event nobody will tell us about.
 wait_until() {

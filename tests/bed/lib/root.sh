@@ -42,32 +42,67 @@ ensure_root() {
     echo "$dir"
 }
 
+# Under the lock, so that no other attempt for this suite and flavour goes on.
 make_root() {
-    local suite=$1 flavour=$2 dir=$3 files
+    local suite=$1 flavour=$2 dir=$3 packages part attempt
     [ ! -d "$dir" ] || return 0
     need_tool mmdebstrap
     say "making a root of $suite ($flavour), about two minutes"
-    rm -rf "$dir.part"
     mkdir -p "${dir%/*}"
-    files=$(package_files "$suite" "$flavour") || return 1
+    packages=$(package_files "$suite" "$flavour") || return 1
     # shellcheck disable=SC2086 # a list of files without blanks
-    bootstrap "$suite" "$flavour" "$dir.part" "$(words $files | sort -u | paste -sd,)" \
-        >"$dir.log" 2>&1 || { tail -20 "$dir.log" >&2; return 1; }
-    # Only a finished root gets the name that is looked for.
-    mv "$dir.part" "$dir"
+    packages=$(words $packages | sort -u | paste -sd,)
+    for attempt in 1 2 3; do
+        remove_parts "$dir"
+        part=$(mktemp -d "$dir.part.XXXXXX") && chmod 755 "$part" || return 1
+        if bootstrap "$suite" "$flavour" "$part" "$packages" >"$dir.log" 2>&1; then
+            # Only a finished root gets the name that is looked for.
+            mv "$part" "$dir"
+            return
+        fi
+        say_why "$dir.log"
+        if [ "$attempt" = 3 ] || ! network_failed "$dir.log"; then break; fi
+        say "the archive could not be reached: trying again"
+    done
+    remove_parts "$dir"
+    return 1
+}
+
+# What broken attempts have left. One that cannot be removed does not hinder the next.
+remove_parts() {
+    local part
+    for part in "$1".part*; do
+        [ ! -e "$part" ] || remove_tree "$part" || say "could not remove $part"
+    done
+}
+
+# mmdebstrap reports the cause first, and then what it cleans up.
+say_why() {
+    head -n -20 "$1" | grep -E '^(E|Err):|: error' | head -5 >&2
+    tail -20 "$1" >&2
+}
+
+network_failed() {
+    grep -qE 'Could not (resolve|connect)|Unable to connect|Temporary failure|Connection (failed|timed out|reset|refused)|Failed to fetch|Hash Sum mismatch| 50[0234] ' "$1"
 }
 
 # bootstrap SUITE FLAVOUR DIR PACKAGES
 bootstrap() {
-    local suite=$1 flavour=$2 dir=$3 packages=$4 file options=()
+    local suite=$1 flavour=$2 dir=$3 packages=$4 file options=() status=0
     for file in $(customizers "$flavour"); do
         options+=("--customize-hook='$file' \"\$1\" $suite $flavour")
     done
     apt_options >"$dir.apt.conf" || return 1
     sources "$suite" >"$dir.list" || return 1
-    nice mmdebstrap --variant=minbase --include="$packages" \
-        --aptopt="$dir.apt.conf" --keyring="$KEYRING" --dpkgopt=force-unsafe-io \
+    contained nice mmdebstrap --variant=minbase --include="$packages" \
+        --aptopt='Acquire::Retries "3"' --aptopt="$dir.apt.conf" \
+        --keyring="$KEYRING" --dpkgopt=force-unsafe-io \
         "${options[@]}" \
-        "$suite" "$dir" "$dir.list" || return 1
+        "$suite" "$dir" "$dir.list" || status=1
     rm -f "$dir.apt.conf" "$dir.list"
+    return "$status"
 }
+
+# contained CMD…: what it mounts and starts ends with it, and it ends with us. mmdebstrap as root mounts
+# /proc, /sys and /dev for all to see: killed, or with a process left that uses one, it leaves them.
+contained() { setpriv --pdeathsig KILL unshare --mount --pid --mount-proc --fork --kill-child "$@"; }

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 # The service's own, and what is beside it in the same bed.
-MODULES = {"ours": ("bare", "soak"), "peer": ()}
+MODULES = {"ours": ("bare", "soak", "chaos"), "peer": ()}
 COMMON = ("processes", "load", "wire")
 
 

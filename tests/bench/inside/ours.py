@@ -58,7 +58,7 @@ class Worker:
         with ThreadPoolExecutor(count) as pool:
             results = list(pool.map(greet_or_say, clients))
         took = (max(r["at"] for r in results) - begun) * 1000
-        cpu = {name: seconds - before.get(name, 0) for name, seconds in processes.cpu().items()}
+        cpu = processes.grown(before, processes.cpu())
         cpu |= {name: seconds - machines[name] for name, seconds in processes.machines().items()}
         for client, result in zip(clients, results):
             if "session" in result:
@@ -147,11 +147,11 @@ class Worker:
 
     def passes(self, count):
         """CPU seconds of one pass of the reaper as its timer starts it, of all who take part."""
-        before = sum(processes.cpu().values())
+        before = processes.cpu()
         for _ in range(count):
             subprocess.run(["systemctl", "start", "qwd-reaper.service"], check=True)
         # The reaper itself is over, and systemd has reaped it.
-        return (sum(processes.cpu().values()) - before) / count
+        return sum(processes.grown(before, processes.cpu()).values()) / count
 
     def disperse(self):
         """The other person's sessions end."""

@@ -62,9 +62,21 @@ def cpu():
 
 
 def activity():
-    """Of each group: CPU seconds, and how often the kernel has given one of its threads the CPU."""
+    """Of each group: CPU seconds, how often the kernel has given one of its threads the CPU, and who is in it."""
     times, switches = cpu(), total(switches_of)
-    return {name: {"cpu": times[name], "switches": switches[name]} for name in times if name in switches}
+    who = {}
+    for folder, group in groups():
+        who.setdefault(group, []).append(int(folder.name))
+    return {name: {"cpu": times[name], "switches": switches[name], "processes": who.get(name, [])}
+            for name in times if name in switches}
+
+
+def grown(before, after):
+    """What each group has more than before. One with less was replaced meanwhile, and what it had is lost."""
+    lost = sorted(name for name, figure in before.items() if after.get(name, 0) < figure)
+    if lost:
+        raise RuntimeError(f"{', '.join(lost)}: replaced while it was measured, so there is no figure")
+    return {name: figure - before.get(name, 0) for name, figure in after.items()}
 
 
 def machines():

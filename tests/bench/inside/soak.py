@@ -1,48 +1,28 @@
 """Sessions that come and go with viewers on them, and what the service holds meanwhile."""
 
 import os
-import random
 import subprocess
-import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import processes
-from ours import MACHINE, ORIGIN, Place
-from screen import Api, Refused, Screen
+from ours import MACHINE, ORIGIN
+from people import live, ticket, work
+from screen import Screen
 from waiting import wait
 
 WORK = ("run", "held", "files")
 
-PEOPLE = 4
-KEY_A = 0x61
 # What a session leaves in one of these, it leaves for good. Notices are kept for a day by intent.
 FOLDERS = ("/run/qemu-web-desktop", "/var/lib/qemu-web-desktop", "/run/systemd/transient", "/run/systemd/units", "/tmp", "/var/tmp")
 NOTICES = "/run/qemu-web-desktop/ended"
+# Which browsers have signed out is remembered for good, up to a number.
+KEPT = (NOTICES, "/run/qemu-web-desktop/portal/signed-out")
 GROUPS = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
 
 
 def run(seconds, seed):
     """So many seconds of people who work: how often what was done, and what went wrong, by its words."""
-    end = time.monotonic() + seconds
-    with ThreadPoolExecutor(PEOPLE) as pool:
-        counts = pool.map(lambda n: person(f"soak{n}", random.Random(seed * PEOPLE + n), end), range(PEOPLE))
-        return sum(counts, Counter())
-
-
-def person(name, chance, end):
-    api, counts = Api(Place, name), Counter()
-    while time.monotonic() < end:
-        try:
-            session(api, chance, counts)
-        except Exception as e:
-            counts[f"problem: {type(e).__name__}: {e}"] += 1
-    # A sign-in would stay for days.
-    if api.cookie:
-        api.call("DELETE", "sign-in")
-    return counts
+    return live("soak", seconds, seed, session)
 
 
 def session(api, chance, counts):
@@ -79,33 +59,6 @@ def end(api, session, die):
         subprocess.run(["systemctl", "kill", "--signal=KILL", f"qwd-session-{session}.service"], check=True)
 
 
-def ticket(api, session, chance, counts):
-    """One's own, or that of a guest with a link, which is withdrawn at times."""
-    if chance.random() < 0.7:
-        return api.ticket(session)
-    status, shared = api.call("POST", f"sessions/{session}/shares", {"role": chance.choice(["view", "control"])})
-    if status != 201:
-        raise RuntimeError(f"share: {status} {shared}")
-    status, joined = Api(Place, "guest").call("POST", "join", {"secret": shared["url"].split("#")[1]})
-    if status != 200:
-        raise RuntimeError(f"join: {status} {joined}")
-    counts["guests"] += 1
-    if chance.random() < 0.3:
-        with suppress(EOFError, Refused, OSError):
-            Screen(ORIGIN, joined["ticket"])
-        api.call("DELETE", f"sessions/{session}/shares/{shared['share']['id']}")
-        counts["links withdrawn"] += 1
-        return api.ticket(session)
-    return joined["ticket"]
-
-
-def work(viewer, chance):
-    for _ in range(chance.randint(1, 5)):
-        viewer.picture()
-        viewer.key(KEY_A)
-        viewer.click(chance.randrange(viewer.width), chance.randrange(viewer.height))
-
-
 def held():
     """Of each program: memory in kB, descriptors, threads; and files, units and groups of all."""
     memory = processes.memory()
@@ -127,6 +80,6 @@ def held():
 
 
 def files():
-    """Everything in the folders but the notices."""
+    """Return everything in the folders but what is kept by intent."""
     return [os.path.join(at, name) for folder in FOLDERS for at, _, names in os.walk(folder) for name in names
-            if not at.startswith(NOTICES)]
+            if not at.startswith(KEPT)]

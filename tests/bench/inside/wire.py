@@ -74,8 +74,8 @@ class Worker:
         if "socat" in CARRIERS[way] or "websockify" in before:
             wait(processes.childless)
         billion = viewers * mib * len(UPDATE) / 1e9
-        after = processes.cpu()
-        cpu = {name: (after[name] - before.get(name, 0)) / billion for name in CARRIERS[way] if name in after}
+        carriers = [{name: told[name] for name in CARRIERS[way] if name in told} for told in (before, processes.cpu())]
+        cpu = {name: seconds / billion for name, seconds in processes.grown(*carriers).items()}
         return {"rate": billion * 1000 / (max(end for _, end in spans) - min(begun for begun, _ in spans)), "cpu": cpu}
 
     def round_trips(self, way, count):
