@@ -119,7 +119,6 @@ def test_the_forms_work_without_javascript(bed, cleared):
 def test_terms_not_agreed_to_are_refused_by_the_server_too(bed, browser):
     browser.open(bed.url)
     browser.type("#name", "alice")
-    browser.script("document.querySelector('form[action$=\"/sessions\"]').noValidate = true")
     browser.click('form[action$="/sessions"] button.primary')
     browser.wait_for("#terms-error")
     assert browser.find("#name").prop("value") == "alice"
