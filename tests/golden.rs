@@ -82,9 +82,12 @@ fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
     }
 }
 
+/// One line for each property, sorted by name: systemd takes different properties in any order.
 fn lines(properties: &Properties) -> String {
+    let mut sorted: Vec<_> = properties.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
     let mut text = String::new();
-    for (name, value) in properties {
+    for (name, value) in sorted {
         let networks = Vec::<(i32, Vec<u8>, u32)>::try_from(value.try_clone().unwrap());
         match networks {
             Ok(networks) => writeln!(text, "{name} = {}", networks.iter().map(network).collect::<Vec<_>>().join(" ")),
