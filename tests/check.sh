@@ -41,7 +41,7 @@ add() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)
 
 run_pytest() {
     # The one that the package python3-pytest belongs to.
-    /usr/bin/python3 -m pytest -p no:cacheprovider -q -rsfE --durations=5 "$@"
+    /usr/bin/python3 -m pytest -p no:cacheprovider -q -rsfE --durations=20 "$@"
     local status=$?
     # 5: there was no test.
     [ "$status" != 5 ] || status=0
@@ -65,7 +65,8 @@ else
         export QWD_DEB
     fi
     if [ -e "$QWD_DEB" ]; then
-        stage e2e count_pytest run_pytest tests/e2e
+        # Two files at a time, each worker with a bed of its own: most tests wait for a guest or a timeout.
+        stage e2e count_pytest run_pytest -n 2 --dist loadfile tests/e2e
     fi
 fi
 

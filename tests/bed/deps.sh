@@ -19,7 +19,7 @@ packages=(
     openssh-client e2fsprogs fdisk
     # tests and measurements
     dbus-daemon
-    curl python3 python3-pytest python3-websocket python3-prometheus-client wrk chromium chromium-driver fonts-dejavu-core
+    curl python3 python3-pytest python3-pytest-xdist python3-websocket python3-prometheus-client wrk chromium chromium-driver fonts-dejavu-core
 )
 
 # at_least WANTED VERSION
