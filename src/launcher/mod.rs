@@ -87,12 +87,15 @@ fn connect(builder: Builder<'_>) -> zbus::Result<Connection> {
 
 fn serve() -> Result<(), Problem> {
     let _alone = single::acquire(Path::new("/"))?;
-    let connection = Builder::system().and_then(connect)?;
+    let launcher = service::Launcher::default();
+    // Served before the name is ours: zbus drops calls that arrive before it listens for them, and their callers wait.
+    let serving = Builder::system().and_then(|builder| builder.serve_at(bus::PATH, launcher.clone()));
+    let connection = serving.and_then(connect)?;
     let core = Arc::new(core::Core::new(Path::new("/"), &connection)?);
     watch::start(Arc::clone(&core))?;
     disks::start(Arc::clone(&core))?;
     stops::start(Arc::clone(&core));
-    connection.object_server().at(bus::PATH, service::Launcher(Arc::clone(&core)))?;
+    launcher.begin(&core);
     // Never taken from, nor given to, another launcher.
     connection.request_name_with_flags(bus::NAME, RequestNameFlags::DoNotQueue.into())?;
     follow::take_over(&core);

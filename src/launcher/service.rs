@@ -15,8 +15,8 @@ use super::{
 use crate::bus::{
     Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
 };
-use crate::model::{Problem, Role, Secret, State};
-use std::sync::Arc;
+use crate::model::{Problem, Role, Secret, State, Word};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use zbus::message::Header;
 use zbus::names::UniqueName;
@@ -26,10 +26,21 @@ use zbus::zvariant::OwnedFd;
 /// The longest that `wait` waits.
 const WAIT_MAX: u32 = 3600;
 
-/// The object on the bus.
-pub(super) struct Launcher(pub(super) Arc<Core>);
+/// The object on the bus. It is served before the launcher's state has been read, which takes the connection.
+#[derive(Clone, Default)]
+pub(super) struct Launcher(Arc<OnceLock<Arc<Core>>>);
 
 impl Launcher {
+    /// Serve calls with this state from now on.
+    pub(super) fn begin(&self, core: &Arc<Core>) {
+        self.0.get_or_init(|| Arc::clone(core));
+    }
+
+    fn core(&self) -> Result<Arc<Core>, Problem> {
+        let core = self.0.get().map(Arc::clone);
+        core.ok_or_else(|| Problem::new(Word::Unavailable, "The launcher is starting. Try again in a moment."))
+    }
+
     /// Finds out who calls, then does the work, away from the bus's own thread.
     async fn run<T, F>(&self, header: &Header<'_>, work: F) -> Result<T, Problem>
     where
@@ -45,7 +56,7 @@ impl Launcher {
         T: Send + 'static,
         F: FnOnce(&Arc<Core>, &Caller) -> Result<T, Problem> + Send + 'static,
     {
-        let core = Arc::clone(&self.0);
+        let core = self.core()?;
         let admitted = core.callers.admit(header.sender().map(UniqueName::to_owned)).await?;
         blocking::unblock(move || {
             let _busy = begin(&core.idle);
@@ -115,7 +126,7 @@ impl Launcher {
         seconds: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
-        let core = Arc::clone(&self.0);
+        let core = self.core()?;
         let _busy = core.idle.begin();
         let (person, id, state, wait) = self
             .run(&header, move |core, caller| {
@@ -143,7 +154,7 @@ impl Launcher {
         seconds: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Problem> {
-        let core = Arc::clone(&self.0);
+        let core = self.core()?;
         let _busy = core.idle.begin();
         let seen = version.clone();
         let (person, now, wait) = self

@@ -105,3 +105,16 @@ def test_an_ended_session_is_not_taken_on(bed, session):
     bed.wait(f"test ! -e /run/qemu-web-desktop/records/{made}.json")
     assert bed.json("show", made)["state"] == "ended"
     assert made not in bed.ctl("list", "--all").stdout
+
+
+def test_a_call_that_starts_the_launcher_is_answered_on_a_busy_machine(bed, alice, shown):
+    # The bus passes the call on as soon as the launcher has its name, which may be before anything listens for calls.
+    hogs = [f"hog-{n}" for n in range(4)]
+    for hog in hogs:
+        bed.run("systemd-run", "-q", "--collect", f"--unit={hog}", "timeout", "300", "sh", "-c", "while :; do :; done")
+    try:
+        for _ in range(20):
+            bed.run("systemctl", "stop", "qwd-launcher")
+            assert alice.call("GET", f"sessions/{shown}")[0] == 200
+    finally:
+        bed.run("systemctl", "stop", *hogs)
