@@ -28,7 +28,7 @@ const LAYERS: [&[&str]; 5] = [
         "systemd",
         "whole",
     ],
-    &["build", "check", "ctl", "display", "launcher", "portal", "reaper", "session", "tap"],
+    &["build", "check", "ctl", "display", "in_unit", "launcher", "portal", "reaper", "tap"],
 ];
 
 /// Uses within a layer, and the two upwards that carry names and plain data only: a setting's file is
@@ -74,7 +74,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "check",
         ],
     ),
-    ("session", &["systemd", "bus", "records", "launcher"]),
+    ("in_unit", &["systemd", "bus", "records", "launcher"]),
     ("tap", &["systemd", "bus", "records", "launcher", "unit"]),
     ("launcher", &["portal", "display", "ctl"]),
 ];
