@@ -6,7 +6,7 @@ use super::core::Core;
 use super::table::no_such;
 use super::turns::{Kind, NoTurn, Turn, Turns};
 use crate::model::{Problem, SessionId, Word};
-use crate::records::Record;
+use crate::session::Record;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

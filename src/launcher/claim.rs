@@ -9,7 +9,7 @@ use super::table::{is_of, no_such};
 use super::viewers;
 use crate::bus::Session;
 use crate::model::{Problem, Proof, SessionId, State, Word};
-use crate::records::Record;
+use crate::session::Record;
 use std::sync::PoisonError;
 
 /// Give the session to this browser, and close the screens that the one before has open.
@@ -50,7 +50,7 @@ fn give(record: &mut Record, person: &Person, is_ending: bool) -> Result<bool, P
 mod tests {
     use super::super::caller::tests::{browser, signed_in_by_pam};
     use super::*;
-    use crate::records::tests::record;
+    use crate::session::testing::record;
 
     #[test]
     fn a_session_moves_from_browser_to_browser_and_from_nobody_else() {

@@ -8,8 +8,7 @@ use super::{control, joins, shares};
 use crate::bus::NewShare;
 use crate::host;
 use crate::model::{Problem, State};
-use crate::policy::Asked;
-use crate::records::Record;
+use crate::session::{Asked, Record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

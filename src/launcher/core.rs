@@ -14,7 +14,7 @@ use crate::cgroup::Groups;
 use crate::config::{Catalogue, Loaded, Settings, Watched};
 use crate::journal::{self, LimitedLog};
 use crate::model::{Problem, SessionId, State, Word};
-use crate::records::{Store, is_running};
+use crate::session::{Store, is_running};
 use crate::systemd::Systemd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -100,7 +100,7 @@ impl Core {
         for (id, record) in records {
             self.spend_permit(&id);
             let state = match () {
-                () if self.store.asked(&id) != crate::policy::Asked::Nobody => State::Stopping,
+                () if self.store.asked(&id) != crate::session::Asked::Nobody => State::Stopping,
                 () if is_running(&record) => State::Running,
                 () => State::Starting,
             };

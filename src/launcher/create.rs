@@ -21,10 +21,10 @@ use crate::config::Settings;
 use crate::images::Kept;
 use crate::journal::{Story, id as message_id};
 use crate::model::{Bytes, Lifetime, MachineName, Owner, Problem, SessionId, State, Word};
-use crate::policy::{self, Allowed, Asked, Bound, Request, Situation, Taken, Wanted};
-use crate::records::Record;
+use crate::policy::{self, Allowed, Bound, Request, Situation, Taken, Wanted};
+use crate::session::{Asked, Record};
 use crate::systemd::Job;
-use crate::{clearing, host, qemu, random, unit};
+use crate::{host, qemu, random, session, unit};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -337,7 +337,7 @@ fn discard(core: &Core, id: &SessionId, record: &Record) {
     if let Some(folder) = &record.disk_folder {
         let _ = fs::remove_dir_all(folder);
     }
-    clearing::forget_log_fields(id);
+    session::forget_log_fields(id);
     let removed = core.store.lock().and_then(|lock| core.store.remove(&lock, id));
     if let Err(e) = removed {
         log::error!("The record of session {id} cannot be removed: {e}.");

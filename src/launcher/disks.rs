@@ -14,7 +14,7 @@ use crate::model::{Bytes, Pause, Problem, SessionId, State, Word};
 use crate::monitor::Monitor;
 use crate::policy::{self, DiskAction, DiskUse, FileSystem, Standing};
 use crate::qemu::DISK_NAME;
-use crate::records::Record;
+use crate::session::{Asked, Record};
 use crate::{host, unit};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, fstat, open, openat, statat};
 use std::collections::{BTreeMap, HashMap};
@@ -303,7 +303,7 @@ pub(super) fn resume(core: &Core, person: &Person, id: &SessionId, disk_max: u64
 
 fn kill(core: &Core, id: &SessionId) -> Result<(), Problem> {
     let unit = unit::session_unit(id);
-    if let Err(e) = core.store.ask(id, &policy::Asked::DiskFull) {
+    if let Err(e) = core.store.ask(id, &Asked::DiskFull) {
         log::error!(QWD_SESSION = id.as_str(); "Why session {id} is killed cannot be written down: {e}.");
     }
     core.systemd.stop(&unit).and_then(|()| core.systemd.kill(&unit))

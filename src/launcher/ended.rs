@@ -2,7 +2,7 @@
 //! has changed: a day can have hundreds, and everybody's page asks for them.
 
 use crate::bus::Session;
-use crate::records::Store;
+use crate::session::Store;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +43,7 @@ fn read(store: &Store) -> Vec<Session> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::Notice;
+    use crate::session::Notice;
     use std::fs::{self, File};
 
     fn a_notice(id: &str, ended_at: u64) -> Notice {

@@ -13,7 +13,7 @@ use super::tickets::{Holder, Pass, client_network};
 use super::turns::Kind;
 use crate::bus::{Joined, Session};
 use crate::model::{Problem, Secret, SessionId, State, Word};
-use crate::records::{Record, ShareRecord};
+use crate::session::{Record, ShareRecord};
 use crate::{host, random};
 
 /// A ticket for the holder of a link, who comes from this address; empty: it is not known.
@@ -117,7 +117,7 @@ fn used_up() -> Problem {
 mod tests {
     use super::*;
     use crate::model::Role;
-    use crate::records::tests::record;
+    use crate::session::testing::record;
 
     fn share(once: bool, secret: &Secret) -> ShareRecord {
         ShareRecord {

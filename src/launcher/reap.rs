@@ -3,10 +3,9 @@
 
 use super::core::Core;
 use crate::model::{Problem, SessionId, State};
-use crate::policy::{Asked, Outcome};
-use crate::records::{OnRecord, is_running};
+use crate::session::{Asked, OnRecord, Outcome, is_running};
 use crate::systemd::UnitStatus;
-use crate::{clearing, host, unit};
+use crate::{host, session, unit};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -160,7 +159,7 @@ fn kill_if_late(core: &Core, id: &SessionId) -> Option<String> {
 /// Clear up after a session that has no unit any more.
 fn forget(core: &Core, id: &SessionId) -> String {
     let was_up = core.store.read(id).is_none_or(|record| is_running(&record));
-    match clearing::finish(&core.store, id, &Outcome::unreported(was_up)) {
+    match session::finish(&core.store, id, &Outcome::unreported(was_up)) {
         Ok(()) => format!("Session {id} had no unit any more; its record was removed."),
         Err(problem) => format!("Session {id} has no unit any more, but not all of it could be removed: {problem}"),
     }

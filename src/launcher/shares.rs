@@ -8,7 +8,7 @@ use crate::bus::{NewShare, Share};
 use crate::host;
 use crate::model::{Problem, Role, Secret, SessionId, Word};
 use crate::random;
-use crate::records::{Record, ShareRecord};
+use crate::session::{Record, ShareRecord};
 use std::sync::PoisonError;
 
 /// More links than this for one session are a mistake.

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::reap;
 use crate::model::{Owner, Problem, SessionId};
-use crate::{clearing, host, images};
+use crate::{host, images, session};
 use std::collections::HashMap;
 
 /// Notices are kept for a day, and no more of one owner than so many: a script can start thousands.
@@ -23,9 +23,9 @@ pub(super) fn sweep(core: &Core) -> Result<Vec<String>, Problem> {
     // Without settings it is not known where disks and images are kept.
     let loaded = core.loaded().ok();
     if let Some(loaded) = &loaded {
-        told.extend(clearing::stray_disks(&core.store, loaded.settings.disks_dir.as_deref()));
+        told.extend(session::stray_disks(&core.store, loaded.settings.disks_dir.as_deref()));
     }
-    told.extend(clearing::stray_log_fields(&core.store));
+    told.extend(session::stray_log_fields(&core.store));
     told.extend(core.store.remove_strays());
     if let Some(loaded) = &loaded {
         let machines: Vec<_> = core.catalogue().machines.into_iter().map(|entry| entry.name).collect();

@@ -6,7 +6,7 @@ use super::turns::Turns;
 use crate::bus::Session;
 use crate::model::{Bytes, Lifetime, Pause, Problem, SessionId, State, Word};
 use crate::policy::{self, Bound, Span, Taken};
-use crate::records::Record;
+use crate::session::Record;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};

@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::host;
 use crate::model::{Owner, SessionId};
 use crate::policy::Allowed;
-use crate::records::{self, Record};
+use crate::session::{self, Record};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -194,8 +194,8 @@ pub(super) struct Bench {
 impl Bench {
     /// Starts one whose session's record is as `edit` makes it.
     pub(super) fn new(name: &str, edit: impl FnOnce(&mut Record)) -> Self {
-        let (root, store) = records::tests::store(name);
-        let mut record = records::tests::record(ID, "alice");
+        let (root, store) = session::testing::store(name);
+        let mut record = session::testing::record(ID, "alice");
         edit(&mut record);
         store.create(&id(), &record).unwrap();
         let address = address(&root);

@@ -216,7 +216,7 @@ fn until_gone(connection: &Connection, name: &str) -> zbus::Result<()> {
 fn is_good(core: &Core, session: &str, share: &str) -> bool {
     let Ok(id) = session.parse::<SessionId>() else { return false };
     let now = host::now();
-    let good = |shares: &[crate::records::ShareRecord]| shares.iter().any(|s| s.id == share && still_good(s, now));
+    let good = |shares: &[crate::session::ShareRecord]| shares.iter().any(|s| s.id == share && still_good(s, now));
     core.table().get(&id).is_some_and(|e| share.is_empty() || good(&e.record.shares))
 }
 

@@ -263,7 +263,7 @@ mod tests {
             },
             // Such as an extension: the record alone changes.
             &|| {
-                let extend = |record: &mut crate::records::Record| {
+                let extend = |record: &mut crate::session::Record| {
                     record.session.expires_at += 60;
                     Ok(())
                 };

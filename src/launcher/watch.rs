@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use crate::model::{Problem, SessionId};
-use crate::policy::Asked;
+use crate::session::Asked;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;

@@ -5,8 +5,7 @@
 
 use crate::host;
 use crate::model::{Problem, SessionId};
-use crate::policy::Asked;
-use crate::records::{Record, Store};
+use crate::session::{Asked, Record, Store};
 use crate::systemd::Systemd;
 use crate::unit;
 use zbus::blocking::Connection;
@@ -71,7 +70,7 @@ fn note(store: &Store, id: &SessionId, record: Option<&Record>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::tests::record;
+    use crate::session::testing::record;
 
     fn ending_at(end: u64) -> Record {
         let mut record = record("abcdefghij", "alice");

@@ -7,8 +7,8 @@ use crate::config::{self, Mail, Settings};
 use crate::host;
 use crate::mail::{self, Letter};
 use crate::model::{Lifetime, MailAddress, Problem, SessionId, Word};
-use crate::policy::{Asked, mail_due};
-use crate::records::{Record, Store};
+use crate::policy::mail_due;
+use crate::session::{Asked, Record, Store};
 use crate::site;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ fn post(
 mod tests {
     use super::*;
     use crate::config::Raw;
-    use crate::records::tests::{record, store};
+    use crate::session::testing::{record, store};
     use std::fs;
 
     const ID: &str = "abcdefghij";

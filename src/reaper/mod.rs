@@ -11,12 +11,10 @@ mod letters;
 
 use crate::bus::{self, LauncherProxyBlocking};
 use crate::cgroup;
-use crate::clearing::{finish, stray_disks};
 use crate::config::Watched;
 use crate::journal;
 use crate::model::Problem;
-use crate::policy::Outcome;
-use crate::records::Store;
+use crate::session::{Outcome, Store, finish, stray_disks};
 use crate::systemd::Systemd;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};

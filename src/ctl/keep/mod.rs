@@ -31,7 +31,7 @@ use super::{machines, out};
 use crate::images::fetch::Hands;
 use crate::images::{Converted, Hold, Home, Work, command_word};
 use crate::model::{MachineName, Problem, Word};
-use crate::records::Store;
+use crate::session::Store;
 use crate::show;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

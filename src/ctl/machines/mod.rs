@@ -12,7 +12,7 @@ use crate::config::{self, Catalogue, MachineEntry};
 use crate::images::{self, Kept, Purpose};
 use crate::model::{Problem, Word};
 use crate::policy::{self, Allowed};
-use crate::records::Store;
+use crate::session::Store;
 use crate::show;
 use serde::Serialize;
 use std::collections::HashMap;

@@ -7,10 +7,10 @@
 //! lock keeps a change from bringing back what has just been removed. A damaged file harms nobody
 //! but itself.
 
+use super::Asked;
 use crate::bus::Session;
 use crate::model::{Owner, Role, SessionId, State, Word};
 use crate::monitor::sockets;
-use crate::policy::Asked;
 use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -380,39 +380,9 @@ pub fn is_running(record: &Record) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
+    use super::super::testing::{record, store};
     use super::*;
-
-    pub(crate) fn store(name: &str) -> (PathBuf, Store) {
-        let root = std::env::temp_dir().join(format!("qwd-records-{}-{name}", std::process::id()));
-        for folder in [crate::unit::RECORDS_DIR, crate::unit::ENDED_DIR] {
-            fs::create_dir_all(root.join(folder.trim_start_matches('/'))).unwrap();
-        }
-        let store = Store::new(&root);
-        (root, store)
-    }
-
-    pub(crate) fn record(id: &str, owner: &str) -> Record {
-        let session = Session {
-            id: id.into(),
-            owner: owner.into(),
-            owner_id: format!("pam:{owner}"),
-            machine: "grub.iso".into(),
-            description: String::new(),
-            state: "running".into(),
-            message: String::new(),
-            paused: String::new(),
-            cpus: 1,
-            memory_bytes: 1 << 30,
-            created_at: 1,
-            expires_at: 100,
-            extendable_until: 0,
-            accel: "tcg".into(),
-            network: "none".into(),
-            notes: vec![],
-        };
-        Record { session, timer: 0, shares: vec![], disk_folder: None, keeps: None, disk_max: 0 }
-    }
 
     const ID: &str = "abcdefghij";
 

@@ -2,13 +2,12 @@
 //!
 //! Run by the units at a session's end, and by the launcher's sweep for what escaped them.
 
+use super::{Asked, Notice, Outcome, Record, Store, explain, is_finished, is_running};
 use crate::bus::Session;
 use crate::host;
 use crate::images::{Kept, Purpose};
 use crate::journal::Story;
 use crate::model::{Problem, SessionId};
-use crate::policy::{self, Asked, Outcome};
-use crate::records::{Notice, Record, Store, is_running};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -37,7 +36,7 @@ pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Pr
 fn conclude(folder: &Path, record: &Record, asked: &Asked, outcome: &Outcome) -> Option<String> {
     let kept = Kept::read(folder)?;
     let name = &kept.plan.machine;
-    if policy::is_finished(asked, outcome) {
+    if is_finished(asked, outcome) {
         return Some(match (kept.put(), kept.plan.purpose) {
             (Ok(()), Purpose::Master) => format!("What was done in it is in '{name}' from now on."),
             (Ok(()), Purpose::Install) => format!("The machine '{name}' can be started from now on."),
@@ -102,7 +101,7 @@ fn stray_log_fields_in(folder: &Path, store: &Store) -> Vec<String> {
 
 fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome, kept: Option<&str>) {
     let session = &record.session;
-    let mut ending = policy::explain(&session.owner(), &store.asked(id), outcome);
+    let mut ending = explain(&session.owner(), &store.asked(id), outcome);
     if let Some(kept) = kept {
         ending.message = format!("{} {kept}", ending.message);
     }
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
     use crate::images::{Hold, Home, KeptPlan, Work, locate};
     use crate::model::State;
-    use crate::records::tests::{record, store};
+    use crate::session::testing::{record, store};
 
     const ID: &str = "abcdefghij";
 

@@ -41,7 +41,7 @@ pub struct Outcome {
 
 /// The verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct ExitReason {
     /// `Ended` or `Failed`.
     pub state: State,
     /// The journal's message id.
@@ -53,18 +53,18 @@ pub struct Ending {
 }
 
 /// Puts both together. `owner` tells a person's own stop from somebody else's.
-pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> Ending {
+pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> ExitReason {
     use crate::journal::id;
     // A guest that had to be cut off when somebody asked is no accident.
     let cut_off = matches!(outcome.result.as_str(), "signal" | "timeout" | "exit-code" | "unknown" | "interrupted")
         && !matches!(asked, Asked::Nobody | Asked::FailedStart);
     let message = "It could not be started, and was ended by the server.".to_owned();
     if *asked == Asked::FailedStart && !explains_itself(outcome) {
-        return Ending { state: State::Failed, message_id: id::FAILED, word: Some(Word::Failed), message };
+        return ExitReason { state: State::Failed, message_id: id::FAILED, word: Some(Word::Failed), message };
     }
     if !matches!(outcome.result.as_str(), "success" | "unknown") && !cut_off {
         let (word, message) = accident(outcome);
-        return Ending { state: State::Failed, message_id: id::FAILED, word: Some(word), message };
+        return ExitReason { state: State::Failed, message_id: id::FAILED, word: Some(word), message };
     }
     let (message_id, message) = match asked {
         Asked::Nobody | Asked::FailedStart if outcome.result == "unknown" => {
@@ -78,7 +78,7 @@ pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> Ending {
         Asked::Person(_, name) => (id::STOPPED, format!("It was stopped by {name}.")),
         Asked::DiskFull => {
             let text = "It filled the server's disk and could not be paused, so the server ended it.";
-            return Ending {
+            return ExitReason {
                 state: State::Failed,
                 message_id: id::FAILED,
                 word: Some(Word::NoSpace),
@@ -87,7 +87,7 @@ pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> Ending {
         }
         Asked::Expiry => (id::EXPIRED, "Its lifetime was over.".to_owned()),
     };
-    Ending { state: State::Ended, message_id, word: None, message }
+    ExitReason { state: State::Ended, message_id, word: None, message }
 }
 
 /// Return whether QEMU or its start ended by itself, rather than by the launcher's stop.
@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn running_out_of_memory_is_told_on_both_kinds_of_cgroup() {
         for seen in [outcome("oom-kill", "killed", "KILL"), outcome("signal", "killed", "KILL")] {
-            let ending = explain(&owner("pam:alice"), &Asked::Nobody, &seen);
-            assert_eq!(ending.state, State::Failed);
-            assert!(ending.message.contains("more memory than it may have"), "{seen:?}");
+            let reason = explain(&owner("pam:alice"), &Asked::Nobody, &seen);
+            assert_eq!(reason.state, State::Failed);
+            assert!(reason.message.contains("more memory than it may have"), "{seen:?}");
         }
         let told = |seen: Outcome| explain(&owner("pam:alice"), &Asked::Nobody, &seen).message;
         let unified = |result: &str, status| Outcome { oom_is_told: true, ..outcome(result, "killed", status) };
@@ -210,16 +210,16 @@ mod tests {
         assert!(told(outcome("exit-code", "exited", "1")).message.contains("exit status 1"));
         for seen in [outcome("success", "exited", "0"), outcome("signal", "killed", "KILL"), Outcome::unreported(true)]
         {
-            let ending = told(seen);
-            assert_eq!((ending.state, ending.word), (State::Failed, Some(Word::Failed)));
-            assert_eq!(ending.message, "It could not be started, and was ended by the server.");
+            let reason = told(seen);
+            assert_eq!((reason.state, reason.word), (State::Failed, Some(Word::Failed)));
+            assert_eq!(reason.message, "It could not be started, and was ended by the server.");
         }
     }
 
     #[test]
     fn a_guest_cut_off_on_request_did_not_fail() {
-        let ending = explain(&owner("pam:alice"), &Asked::Expiry, &outcome("signal", "killed", "KILL"));
-        assert_eq!(ending.state, State::Ended);
+        let reason = explain(&owner("pam:alice"), &Asked::Expiry, &outcome("signal", "killed", "KILL"));
+        assert_eq!(reason.state, State::Ended);
     }
 
     #[test]
