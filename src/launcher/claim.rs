@@ -15,7 +15,7 @@ use std::sync::PoisonError;
 /// Give the session to this browser, and close the screens that the one before has open.
 pub(super) fn claim(core: &Core, person: &Person, id: &SessionId) -> Result<Session, Problem> {
     let has_moved = core.change_record(id, |record| {
-        let is_ending = core.table().get(id).is_some_and(|entry| entry.state == State::Stopping);
+        let is_ending = core.table().get(id).is_some_and(|entry| entry.state() == State::Stopping);
         give(record, person, is_ending)
     })?;
     if has_moved {
@@ -32,17 +32,16 @@ pub(super) fn claim(core: &Core, person: &Person, id: &SessionId) -> Result<Sess
 
 /// Change the owner; false where it is this browser's already.
 fn give(record: &mut Record, person: &Person, is_ending: bool) -> Result<bool, Problem> {
-    let session = &mut record.session;
-    if is_of(session, person) {
+    if is_of(record, person) {
         return Ok(false);
     }
-    if person.owner.proof() != Proof::Open || session.owner().proof() != Proof::Open {
+    if person.owner.proof() != Proof::Open || record.owner.proof() != Proof::Open {
         return Err(no_such());
     }
     if is_ending {
         return Err(Problem::new(Word::WrongState, "This session is ending."));
     }
-    session.owner_id = person.owner.to_string();
+    record.owner = person.owner.clone();
     Ok(true)
 }
 
@@ -50,20 +49,21 @@ fn give(record: &mut Record, person: &Person, is_ending: bool) -> Result<bool, P
 mod tests {
     use super::super::caller::tests::{browser, signed_in_by_pam};
     use super::*;
+    use crate::model::Owner;
     use crate::session::testing::record;
 
     #[test]
     fn a_session_moves_from_browser_to_browser_and_from_nobody_else() {
         let of = |owner: &str| {
             let mut record = record("abcdefghij", "ada");
-            record.session.owner_id = owner.to_owned();
+            record.owner = Owner::recorded(owner, "ada");
             record
         };
         let (one, other) = (browser("0a"), browser("0b"));
         let text = one.owner.to_string();
         let mut moved = of(&text);
         assert!(give(&mut moved, &other, false).unwrap());
-        assert_eq!((moved.session.owner(), moved.session.owner.as_str()), (other.owner.clone(), "ada"));
+        assert_eq!((moved.owner.clone(), moved.owner_name.as_str()), (other.owner.clone(), "ada"));
         assert!(!give(&mut moved, &other, false).unwrap());
         let refused = |owner: &str, person: &Person, is_ending| {
             let mut record = of(owner);

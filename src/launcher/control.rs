@@ -3,8 +3,9 @@
 use super::caller::Person;
 use super::changes::take_turn;
 use super::core::Core;
-use super::table::{bound, find, span};
+use super::table::{bound, find};
 use super::turns::Kind;
+use super::view;
 use crate::bus::Session;
 use crate::model::{Problem, SessionId, State, Word};
 use crate::policy;
@@ -24,7 +25,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 /// Ends the session without asking its guest.
 pub(super) fn kill(core: &Core, person: &Person, id: &SessionId) -> Result<Session, Problem> {
     // What it wrote to a disk that is to be kept must not count as finished, as it does after an end in good order.
-    let is_scratch = core.table().get(id).is_some_and(|entry| entry.record.keeps.is_none());
+    let is_scratch = core.table().get(id).is_some_and(|entry| entry.record.persistent_disk().is_none());
     // The stop first: from then on nothing that ends is a failure.
     if !is_scratch {
         return end(core, person, id, |unit| core.systemd.stop(unit).and_then(|()| core.systemd.kill(unit)));
@@ -53,7 +54,7 @@ fn end(
     }
     order(&unit::session_unit(id))?;
     core.mark_stopping(id);
-    Ok(Session { state: State::Stopping.to_string(), ..session })
+    Ok(view::stopping(session))
 }
 
 /// Stops every session there is.
@@ -62,7 +63,7 @@ pub(super) fn stop_all(core: &Core, person: &Person) -> Result<u32, Problem> {
         return Err(Problem::new(Word::NotAllowed, "Only an administrator may stop everybody's sessions."));
     }
     let mut ids: Vec<SessionId> = core.table().keys().cloned().collect();
-    ids.extend(core.unrecorded_for(person).iter().filter_map(|session| session.id.parse().ok()));
+    ids.extend(core.unrecorded_for(person).into_iter().map(|known| known.id));
     let mut stopped = 0;
     let mut last_problem = None;
     for id in ids {
@@ -83,35 +84,34 @@ pub(super) fn extend(core: &Core, person: &Person, id: &SessionId, seconds: u64)
     let mut armed = None;
     let extended = core.change_in_turn(&turn, id, |record| {
         refuse_if_ending(core, id)?;
-        let session = &mut record.session;
-        session.expires_at = policy::extended(span(session), bound(person, session), seconds)?;
+        record.expires_at = policy::extended(record.span(), bound(person, record), seconds)?;
         // The new timer first: at no moment is there none. One for an end that is not on record does nothing.
-        core.systemd.arm_expiry(id, session.expires_at, host::now())?;
-        armed = Some(session.expires_at);
+        core.systemd.arm_expiry(id, record.expires_at, host::now())?;
+        armed = Some(record.expires_at);
         // After that, since it takes a while: the end may have come meanwhile.
         refuse_if_ending(core, id)?;
-        Ok(session.clone())
+        Ok(record.clone())
     });
     let tidied = match (&extended, armed) {
-        (Ok(session), _) => core.systemd.disarm_others(id, session.expires_at),
+        (Ok(record), _) => core.systemd.disarm_others(id, record.expires_at),
         (Err(_), Some(end)) => core.systemd.disarm_expiry(id, end),
         (Err(_), None) => Ok(()),
     };
     if let Err(problem) = tidied {
         log::warn!(QWD_SESSION = id.as_str(); "Session {id} has a timer too many, which will do nothing: {problem}");
     }
-    let session = extended?;
-    let left = show::left(session.expires_at, host::now());
+    let record = extended?;
+    let left = show::left(record.expires_at, host::now());
     let line = format!("Session {id} was extended by {person}. Time left: {left}.");
     if core.lines.changes.admit(&person.owner.to_string(), "extend", &line) {
-        log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = session.owner_shown().as_str(),
-            QWD_MACHINE = session.machine.as_str(); "{line}");
+        log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = record.owner_shown().as_str(),
+            QWD_MACHINE = record.spec.machine.as_str(); "{line}");
     }
     core.get(person, id)
 }
 
 fn refuse_if_ending(core: &Core, id: &SessionId) -> Result<(), Problem> {
-    let stopping = core.table().get(id).is_some_and(|entry| entry.state == State::Stopping);
+    let stopping = core.table().get(id).is_some_and(|entry| entry.state() == State::Stopping);
     if stopping || core.store.asked(id) != Asked::Nobody {
         return Err(Problem::new(Word::WrongState, "This session is ending already."));
     }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 /// Of a session that began just now, ends in a minute, and can live for a day.
 fn short(record: &mut Record) {
-    record.session.created_at = host::now();
-    record.session.expires_at = host::now() + 60;
-    record.session.extendable_until = host::now() + 86_400;
+    record.created_at = host::now();
+    record.expires_at = host::now() + 60;
+    record.extendable_until = host::now() + 86_400;
 }
 
 /// The timers that the stand-in for systemd has.
@@ -35,7 +35,7 @@ fn view() -> NewShare {
 #[test]
 fn extensions_and_shares_at_once_all_count_and_leave_one_timer() {
     let bench = Bench::new("at-once", short);
-    let end = bench.written().session.expires_at;
+    let end = bench.written().expires_at;
     bench.core.arm_timer(&id()).unwrap();
     assert_eq!(timers(&bench), of(end));
     std::thread::scope(|scope| {
@@ -48,7 +48,7 @@ fn extensions_and_shares_at_once_all_count_and_leave_one_timer() {
         }
     });
     let written = bench.written();
-    assert_eq!((written.session.expires_at, written.shares.len()), (end + 360, 6));
+    assert_eq!((written.expires_at, written.shares.len()), (end + 360, 6));
     assert_eq!(bench.core.get(&alice(), &id()).unwrap().expires_at, end + 360);
     assert_eq!(timers(&bench), of(end + 360));
 }
@@ -69,10 +69,10 @@ fn a_timer_that_is_armed_is_armed_again_without_harm() {
 fn an_extension_that_is_refused_changes_nothing() {
     let bench = Bench::new("refused", short);
     bench.core.arm_timer(&id()).unwrap();
-    let end = bench.written().session.expires_at;
+    let end = bench.written().expires_at;
     let unchanged = |result: Result<crate::bus::Session, Problem>| {
         result.unwrap_err();
-        assert_eq!(bench.written().session.expires_at, end);
+        assert_eq!(bench.written().expires_at, end);
         assert_eq!(bench.core.get(&alice(), &id()).unwrap().expires_at, end);
         assert_eq!(timers(&bench), of(end));
     };

@@ -4,17 +4,19 @@ use super::caller::{Caller, Callers, Person};
 use super::disks::Written;
 use super::ended::Ended;
 use super::idle::Idle;
+use super::newer::Newer;
 use super::table::{Entry, Table, find, is_of, list_version, may_see, no_such, recorded_for};
 use super::tickets::Tickets;
 use super::verdicts::Verdicts;
+use super::view;
 use super::viewers::{self, Viewers};
 use super::waits::Waits;
 use crate::bus::{Asker, Session};
 use crate::cgroup::Groups;
 use crate::config::{Catalogue, Loaded, Settings, Watched};
 use crate::journal::{self, LimitedLog};
-use crate::model::{Problem, SessionId, State, Word};
-use crate::session::{Store, is_running};
+use crate::model::{Event, Problem, SessionId, State, Word};
+use crate::session::{Asked, Store};
 use crate::systemd::Systemd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,7 @@ pub(super) struct Core {
     pub lines: Lines,
     pub verdicts: Verdicts,
     pub written: Written,
+    pub newer: Newer,
     ended: Ended,
     table: Mutex<Table>,
     changed: Condvar,
@@ -85,6 +88,7 @@ impl Core {
             lines: Lines::default(),
             verdicts: Verdicts::load(root),
             written: Written::default(),
+            newer: Newer::default(),
             ended: Ended::default(),
             table: Mutex::default(),
             changed: Condvar::new(),
@@ -94,17 +98,18 @@ impl Core {
     }
 
     fn adopt(&self) -> Result<(), Problem> {
-        let records = self.store.all();
-        let records = records.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?;
+        let ids = self.store.ids();
+        let ids = ids.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?;
+        self.newer.find(&self.store, &ids);
         let mut table = self.table();
-        for (id, record) in records {
+        for (id, record) in ids.into_iter().filter_map(|id| self.store.read(&id).map(|record| (id, record))) {
             self.spend_permit(&id);
-            let state = match () {
-                () if self.store.asked(&id) != crate::session::Asked::Nobody => State::Stopping,
-                () if is_running(&record) => State::Running,
-                () => State::Starting,
-            };
-            table.insert(id, Entry::new(record, state));
+            let mut entry = Entry::new(record);
+            if self.store.asked(&id) != Asked::Nobody {
+                // Nothing to stop where there is no unit.
+                let _ = entry.apply(Event::Stop);
+            }
+            table.insert(id, entry);
         }
         Ok(())
     }
@@ -123,7 +128,7 @@ impl Core {
 
     /// Show a session as stopping, here and on the pages that have it on the screen. Twice is fine.
     pub(super) fn mark_stopping(&self, id: &SessionId) {
-        let before = self.table().get_mut(id).map(|entry| std::mem::replace(&mut entry.state, State::Stopping));
+        let before = self.table().get_mut(id).and_then(|entry| entry.apply(Event::Stop).ok());
         if before.is_some_and(|state| state != State::Stopping) {
             viewers::signal_ending(self, id);
         }
@@ -174,15 +179,15 @@ impl Core {
         if let Ok(entry) = find(&mut self.table(), person, id) {
             return Ok(entry.session_for(person));
         }
-        let notice = self.store.notice(id).filter(|n| may_see(person, &n.session));
-        notice.map(|n| n.session).ok_or_else(no_such)
+        let notice = self.store.notice(id).filter(|n| may_see(person, &n.record));
+        notice.as_ref().map(view::ended).ok_or_else(no_such)
     }
 
     /// This person's sessions, the oldest first.
     pub(super) fn list(&self, person: &Person, all: bool) -> Vec<Session> {
         let mut sessions = recorded_for(&self.table(), person, all);
         if all || person.root {
-            sessions.extend(self.unrecorded_for(person));
+            sessions.extend(self.unrecorded_for(person).iter().map(view::unrecorded));
         }
         sessions.sort_by_key(|s| s.created_at);
         sessions
@@ -195,8 +200,8 @@ impl Core {
 
     /// This person's sessions that have ended within the last day, the latest first.
     pub(super) fn ended(&self, person: &Person, all: bool) -> Vec<Session> {
-        let ended = self.ended.sessions(&self.store);
-        ended.iter().filter(|s| (all && person.admin) || is_of(s, person)).cloned().collect()
+        let notices = self.ended.notices(&self.store);
+        notices.iter().filter(|n| (all && person.admin) || is_of(&n.record, person)).map(view::ended).collect()
     }
 }
 

@@ -16,13 +16,15 @@ use super::runtime::Runtime;
 use super::start::start_unit;
 use super::table::{Entry, taken};
 use super::threads::run_beside;
+use super::unrecorded::Unrecorded;
+use super::view::{self, Live};
 use crate::bus::{NewSession, Session};
 use crate::config::Settings;
 use crate::images::Kept;
-use crate::journal::{Story, id as message_id};
-use crate::model::{Bytes, Lifetime, MachineName, Owner, Problem, SessionId, State, Word};
-use crate::policy::{self, Allowed, Bound, Request, Situation, Taken, Wanted};
-use crate::session::{Asked, Record};
+use crate::journal::id as message_id;
+use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
+use crate::policy::{self, Bound, Request, Situation, Span, Taken, Wanted};
+use crate::session::{Asked, DiskKind, Record, Run, Spec};
 use crate::systemd::Job;
 use crate::{host, qemu, random, session, unit};
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -35,24 +37,10 @@ use std::time::{Duration, Instant};
 const VERDICT: Duration = Duration::from_secs(10);
 
 /// A request with every default filled in.
-pub(super) struct Order {
-    pub owner: Owner,
-    /// Its name as people read it.
-    pub owner_name: String,
-    pub machine: MachineName,
-    pub wanted: Wanted,
-    lifetime: Lifetime,
+struct Order {
+    spec: Spec,
     /// The longest it can be made to live.
-    pub lifetime_max: Bound<Lifetime>,
-}
-
-/// Which disk the session gets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writes {
-    /// One that goes with it.
-    ToItsOwn,
-    /// The one that root's qwdctl has prepared, which is kept.
-    ToWhatIsKept,
+    lifetime_max: Bound<Lifetime>,
 }
 
 /// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
@@ -60,35 +48,30 @@ pub(super) fn create(
     core: &Arc<Core>,
     person: &Person,
     request: &NewSession,
-    writes: Writes,
+    disk: DiskKind,
 ) -> Result<Session, Problem> {
     let started = Instant::now();
     let loaded = core.loaded()?;
     let settings = &loaded.settings;
-    let result = attempt(core, settings, person, request, writes);
+    let result = attempt(core, settings, person, request, disk);
     match &result {
-        Ok(session) => {
-            let owner = session.owner_shown();
-            story(session, &owner).tell(
-                log::Level::Info,
-                message_id::CREATED,
-                format_args!(
-                    "Session {} of {} with {} ({} CPU, {} of memory, {}, network: {})",
-                    session.id,
-                    owner,
-                    session.machine,
-                    session.cpus,
-                    Bytes(session.memory_bytes),
-                    session.accel,
-                    session.network
-                ),
-            );
-            let (core, id) = (Arc::clone(core), session.id.parse()?);
+        Ok(record) => {
+            report_created(record);
+            let (core, id) = (Arc::clone(core), record.id.clone());
             run_beside(move || follow::follow(&core, &id, started));
         }
         Err(problem) => refused(core, person, request, problem),
     }
-    result
+    result.map(|record| view::session(&record, Live::recorded(&record)))
+}
+
+fn report_created(record: &Record) {
+    let (owner, spec, run) = (record.owner_shown(), &record.spec, record.run.clone().unwrap_or_default());
+    let line = format!(
+        "Session {} of {owner} with {} ({} CPU, {} of memory, {}, network: {})",
+        record.id, spec.machine, spec.cpus, spec.memory, run.accel, run.network
+    );
+    record.story(&owner).tell(log::Level::Info, message_id::CREATED, line);
 }
 
 fn attempt(
@@ -96,35 +79,31 @@ fn attempt(
     settings: &Settings,
     person: &Person,
     request: &NewSession,
-    writes: Writes,
-) -> Result<Session, Problem> {
+    disk: DiskKind,
+) -> Result<Record, Problem> {
     if request.force && !person.root {
         return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
     }
     let limited = (!request.force).then_some(person);
     let machine = request.machine.parse()?;
-    let mut ready = match writes {
-        Writes::ToItsOwn => ready::resolve(core, settings, &machine, limited)?,
-        Writes::ToWhatIsKept => ready::prepared(core, settings, &machine)?,
+    let mut ready = match disk {
+        DiskKind::Scratch => ready::resolve(core, settings, &machine, limited)?,
+        DiskKind::Persistent => ready::prepared(core, settings, &machine)?,
     };
-    let order = order(settings, person, request, &ready)?;
+    let order = order(settings, person, request, disk, &ready)?;
     room(core, settings, ready.kept.as_ref(), person.admin)?;
     let runtime = Runtime::decide(core, settings, &ready)?;
-    let record = admit(core, settings, limited.map(|person| &person.allowed), &order, &ready, &runtime)?;
+    let record = admit(core, settings, person, !request.force, &order, &ready, &runtime)?;
     // Now that it is on record: who changes an image looks at the records after they have taken hold of it.
     let taken = match &mut ready.kept {
         None => ready::nobody_changes(core, settings, &machine, ready.place.as_ref()),
-        Some(kept) => kept.give_to(&record.session.id),
+        Some(kept) => kept.give_to(record.id.as_str()),
     };
     if let Err(problem) = taken {
-        discard(core, &record.session.id.parse()?, &record);
+        discard(core, &record);
         return Err(problem);
     }
-    launch(core, settings, record, &order, &ready, &runtime)
-}
-
-pub(super) fn story<'a>(session: &'a Session, owner: &'a str) -> Story<'a> {
-    Story { session: &session.id, owner, machine: &session.machine }
+    launch(core, settings, record, &ready, &runtime)
 }
 
 fn refused(core: &Core, person: &Person, request: &NewSession, problem: &Problem) {
@@ -137,7 +116,13 @@ fn refused(core: &Core, person: &Person, request: &NewSession, problem: &Problem
     }
 }
 
-fn order(settings: &Settings, person: &Person, request: &NewSession, ready: &Ready) -> Result<Order, Problem> {
+fn order(
+    settings: &Settings,
+    person: &Person,
+    request: &NewSession,
+    disk: DiskKind,
+    ready: &Ready,
+) -> Result<Order, Problem> {
     let asked = Request {
         cpus: request.cpus,
         memory: Bytes(request.memory_bytes),
@@ -149,62 +134,41 @@ fn order(settings: &Settings, person: &Person, request: &NewSession, ready: &Rea
     if request.force && lifetime_max.most.0 != 0 {
         lifetime_max.most = lifetime_max.most.max(lifetime);
     }
-    Ok(Order {
-        owner: person.owner.clone(),
-        owner_name: person.name.clone(),
+    let wanted = wanted.possible(settings.session.memory_min)?;
+    let spec = Spec {
         machine: ready.entry.name.clone(),
-        wanted: wanted.possible(settings.session.memory_min)?,
+        description: ready.entry.description.clone().unwrap_or_default(),
+        cpus: wanted.cpus,
+        memory: wanted.memory,
         lifetime,
-        lifetime_max,
-    })
+        disk,
+    };
+    Ok(Order { spec, lifetime_max })
 }
 
-/// Decides and takes the place under one lock, so that two requests cannot both get the last one.
+/// Admit and reserve under one lock, so that two requests cannot get the last slot, and record the session.
 fn admit(
     core: &Core,
     settings: &Settings,
-    limits: Option<&Allowed>,
+    person: &Person,
+    is_limited: bool,
     order: &Order,
     ready: &Ready,
     runtime: &Runtime,
 ) -> Result<Record, Problem> {
-    let (expires_at, cap) = policy::initial(host::now(), order.lifetime, &order.lifetime_max)?;
-    let id = random::session_id();
-    let record = Record {
-        session: Session {
-            id: id.to_string(),
-            owner: order.owner_name.clone(),
-            owner_id: order.owner.to_string(),
-            machine: order.machine.to_string(),
-            description: ready.entry.description.clone().unwrap_or_default(),
-            state: State::Starting.to_string(),
-            message: String::new(),
-            paused: String::new(),
-            cpus: order.wanted.cpus,
-            memory_bytes: order.wanted.memory.0,
-            created_at: host::now(),
-            expires_at,
-            extendable_until: cap,
-            accel: runtime.accel.as_str().to_owned(),
-            network: runtime.card.as_str().to_owned(),
-            notes: ready.note().into_iter().chain(runtime.notes.iter().cloned()).collect(),
-        },
-        timer: 0,
-        shares: Vec::new(),
-        disk_folder: settings.disks_dir.as_ref().filter(|_| ready.kept.is_none()).map(|d| d.join(id.as_str())),
-        keeps: ready.kept.as_ref().map(|kept| kept.folder().to_owned()),
-        disk_max: settings.disks.session_max.filter(|_| ready.kept.is_none()).map_or(0, |most| most.0),
-    };
+    let record = new_record(settings, person, order, ready, runtime)?;
+    let id = record.id.clone();
     let figures = host::figures();
     // What is in use counts, whoever knows of it.
     let unrecorded = core.unrecorded()?;
     let mut table = core.table();
-    if let Some(allowed) = limits {
+    if is_limited {
         let mut sessions = taken(&table);
-        sessions.extend(unrecorded.iter().map(|session| Taken { owner: session.owner(), cpus: 0, memory: Bytes(0) }));
-        Situation::new(settings, allowed, figures, &sessions, Some(&order.owner)).admit(&order.wanted)?;
+        sessions.extend(unrecorded.iter().map(|_| Taken { owner: Unrecorded::owner(), cpus: 0, memory: Bytes(0) }));
+        let wanted = Wanted { cpus: record.spec.cpus, memory: record.spec.memory };
+        Situation::new(settings, &person.allowed, figures, &sessions, Some(&record.owner)).admit(&wanted)?;
     }
-    let mut entry = Entry::new(record.clone(), State::Starting);
+    let mut entry = Entry::new(record.clone());
     entry.launching = true;
     table.insert(id.clone(), entry);
     drop(table);
@@ -214,6 +178,31 @@ fn admit(
         core.table().remove(&id);
         storage_problem("The session's record cannot be written", &e)
     })?;
+    Ok(record)
+}
+
+fn new_record(
+    settings: &Settings,
+    person: &Person,
+    order: &Order,
+    ready: &Ready,
+    runtime: &Runtime,
+) -> Result<Record, Problem> {
+    let created_at = host::now();
+    let (expires_at, latest) = policy::initial(created_at, order.spec.lifetime, &order.lifetime_max)?;
+    let (id, owner) = (random::session_id(), (person.owner.clone(), person.name.clone()));
+    let is_scratch = order.spec.disk == DiskKind::Scratch;
+    let run = Run {
+        accel: runtime.accel.as_str().to_owned(),
+        network: runtime.card.as_str().to_owned(),
+        notes: ready.note().into_iter().chain(runtime.notes.iter().cloned()).collect(),
+        disk_directory: settings.disks_dir.as_ref().filter(|_| is_scratch).map(|d| d.join(id.as_str())),
+        persistent_disk: ready.kept.as_ref().map(|kept| kept.folder().to_owned()),
+        disk_max: settings.disks.session_max.filter(|_| is_scratch),
+    };
+    let span = Span { created_at, expires_at, latest };
+    let mut record = Record::new(id, owner, order.spec.clone(), span);
+    record.place(run)?;
     Ok(record)
 }
 
@@ -242,28 +231,27 @@ fn launch(
     core: &Arc<Core>,
     settings: &Settings,
     record: Record,
-    order: &Order,
     ready: &Ready,
     runtime: &Runtime,
-) -> Result<Session, Problem> {
-    let id: SessionId = record.session.id.parse()?;
-    let result = make_disk(record.disk_folder.as_deref()).and_then(|made| {
+) -> Result<Record, Problem> {
+    let id = &record.id;
+    let result = make_disk(record.disk_directory()).and_then(|made| {
         let outside = made.or(ready.kept.as_ref().map(Kept::disk));
-        let plan = plan(settings, &id, order, ready, runtime, outside)?;
-        let span = (record.session.expires_at, host::now());
-        start_unit(core, &id, &plan, &runtime.card, span)
+        let plan = plan(settings, &record, ready, runtime, outside)?;
+        let span = (record.expires_at, host::now());
+        start_unit(core, id, &plan, &runtime.card, span)
     });
-    core.spend_permit(&id);
+    core.spend_permit(id);
     match result {
         Ok(Job::Done) => {
-            if let Some(entry) = core.table().get_mut(&id) {
+            if let Some(entry) = core.table().get_mut(id) {
                 entry.launching = false;
             }
-            Ok(record.session)
+            Ok(record)
         }
-        Ok(Job::Not(result)) => Err(failed_start(core, &id, &record, &result)),
+        Ok(Job::Not(result)) => Err(failed_start(core, &record, &result)),
         Err(problem) => {
-            give_up(core, &id, &record);
+            give_up(core, &record);
             Err(problem)
         }
     }
@@ -271,12 +259,13 @@ fn launch(
 
 /// End what may run of a session whose start failed, then forget it. One that cannot be ended now stays on record, and
 /// the sweep ends it.
-pub(super) fn give_up(core: &Core, id: &SessionId, record: &Record) {
+pub(super) fn give_up(core: &Core, record: &Record) {
+    let id = &record.id;
     if let Err(e) = core.store.ask(id, &Asked::FailedStart) {
         log::error!(QWD_SESSION = id.as_str(); "That session {id} could not be started cannot be written down: {e}.");
     }
     match core.systemd.end(&unit::session_unit(id)) {
-        Ok(()) => discard(core, id, record),
+        Ok(()) => discard(core, record),
         Err(problem) => {
             log::error!(QWD_SESSION = id.as_str(); "The sweep ends session {id}, which could not be started: {problem}");
             if let Some(entry) = core.table().get_mut(id) {
@@ -305,7 +294,8 @@ fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
 }
 
 /// The unit ran and failed: its end was explained by `qwd-failed@`, and that explanation is the answer.
-fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> Problem {
+fn failed_start(core: &Core, record: &Record, result: &str) -> Problem {
+    let id = &record.id;
     if let Some(entry) = core.table().get_mut(id) {
         entry.launching = false;
     }
@@ -315,16 +305,16 @@ fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> P
         gone.then_some(())
     });
     if cleared.is_none() {
-        give_up(core, id, record);
+        give_up(core, record);
     }
     let notice = core.store.notice(id);
     // Told to the one who asked just now; nobody needs to read it again.
     let _ = core.store.remove_notice(id);
     match notice {
         Some(n) if n.word.is_none() => {
-            Problem::new(Word::WrongState, format!("The session ended while it was starting. {}", n.session.message))
+            Problem::new(Word::WrongState, format!("The session ended while it was starting. {}", n.message))
         }
-        Some(n) => Problem::new(n.word().unwrap_or(Word::Failed), n.session.message),
+        Some(n) => Problem::new(n.word().unwrap_or(Word::Failed), n.message),
         None => Problem::failed(format!(
             "systemd could not start the session ({result}); 'journalctl QWD_SESSION={id}' says more."
         )),
@@ -332,9 +322,10 @@ fn failed_start(core: &Core, id: &SessionId, record: &Record, result: &str) -> P
 }
 
 /// Takes back all that was made for a session of which nothing runs.
-fn discard(core: &Core, id: &SessionId, record: &Record) {
+fn discard(core: &Core, record: &Record) {
+    let id = &record.id;
     core.table().remove(id);
-    if let Some(folder) = &record.disk_folder {
+    if let Some(folder) = record.disk_directory() {
         let _ = fs::remove_dir_all(folder);
     }
     session::forget_log_fields(id);

@@ -120,7 +120,7 @@ fn watch(core: &Core) {
 }
 
 fn running(table: &Table) -> (usize, usize) {
-    (table.len(), table.values().filter(|entry| entry.state == State::Running).count())
+    (table.len(), table.values().filter(|entry| entry.state().is_up()).count())
 }
 
 /// Look once and act; return how long the next look can wait.
@@ -157,9 +157,9 @@ fn measure_all(
     let mut systems = BTreeMap::new();
     for (id, entry) in entries {
         let seen = seen.entry(id.clone()).or_default();
-        seen.paused_looks = if entry.paused.is_some() { seen.paused_looks + 1 } else { 0 };
+        seen.paused_looks = if entry.paused().is_some() { seen.paused_looks + 1 } else { 0 };
         // What an earlier launcher has paused is found out once, in this look or, where time runs out, in a later one.
-        seen.is_known |= entry.state != State::Running;
+        seen.is_known |= !entry.state().is_up();
         let standing = match left(deadline).filter(|_| !seen.is_known) {
             Some(left) => {
                 seen.is_known = true;
@@ -179,19 +179,19 @@ fn measure_all(
 fn disk_use(id: &SessionId, entry: &Entry, seen: &mut Seen, measured: &Measured, standing: Standing) -> DiskUse {
     let before = seen.allocated.insert(measured.device, measured.allocated).unwrap_or(measured.allocated);
     let grown = measured.allocated.saturating_sub(before);
-    let most = Some(entry.record.disk_max).filter(|most| *most != 0);
+    let most = entry.record.disk_max().map(|most| most.0);
     // A second look, since what was under way when it was paused is still written.
     let writes_while_paused = seen.paused_looks >= 2 && grown > SMALL_WRITES;
     let too_much = most.is_some_and(|most| measured.allocated > most.saturating_add(BESIDE_DISK));
     DiskUse {
         id: id.clone(),
-        used: if entry.record.keeps.is_some() { 0 } else { measured.allocated },
+        used: if entry.record.persistent_disk().is_some() { 0 } else { measured.allocated },
         grown,
         length: measured.length,
         most: most.filter(|_| measured.length != 0).map(Bytes),
         standing,
-        paused: entry.paused,
-        ending: entry.state == State::Stopping,
+        paused: entry.paused(),
+        ending: entry.state() == State::Stopping,
         unanswered: seen.unanswered,
         taken_over: writes_while_paused || too_much || measured.too_many,
     }
@@ -199,7 +199,7 @@ fn disk_use(id: &SessionId, entry: &Entry, seen: &mut Seen, measured: &Measured,
 
 /// How it stands as far as is known without asking.
 fn assumed(entry: &Entry) -> Standing {
-    if entry.paused.is_some() { Standing::Paused } else { Standing::Runs }
+    if entry.paused().is_some() { Standing::Paused } else { Standing::Runs }
 }
 
 /// QEMU pauses its guest by itself where its disk takes no more. Those asked longest ago come first: a QEMU that does
@@ -255,7 +255,7 @@ fn act(core: &Core, id: &SessionId, action: DiskAction, deadline: Instant) -> Re
         DiskAction::Kill => return kill(core, id),
     };
     if let Some(entry) = core.table().get_mut(id) {
-        entry.paused = paused;
+        entry.mark_paused(paused);
     }
     core.notify();
     Ok(())
@@ -266,9 +266,9 @@ pub(super) fn resume(core: &Core, person: &Person, id: &SessionId, disk_max: u64
     let (state, paused, before) = {
         let mut table = core.table();
         let entry = find(&mut table, person, id)?;
-        (entry.state, entry.paused, entry.record.disk_max)
+        (entry.state(), entry.paused(), entry.record.disk_max().map_or(0, |most| most.0))
     };
-    if state != State::Running {
+    if !state.is_up() {
         return Err(Problem::new(Word::WrongState, "This session does not run."));
     }
     if disk_max != 0 && disk_max <= before {
@@ -287,7 +287,9 @@ pub(super) fn resume(core: &Core, person: &Person, id: &SessionId, disk_max: u64
     };
     if disk_max != 0 {
         core.change_record(id, |record| {
-            record.disk_max = disk_max;
+            if let Some(run) = &mut record.run {
+                run.disk_max = Some(Bytes(disk_max));
+            }
             Ok(())
         })?;
     }
@@ -346,8 +348,8 @@ fn tell(core: &Core, seen: &mut HashMap<SessionId, Seen>, id: &SessionId, action
 
 /// What the session's files take, by file system.
 fn measure(record: &Record, private: Option<&Vec<PathBuf>>) -> Vec<Measured> {
-    let mut all: Vec<Measured> = record.keeps.as_deref().and_then(measure_kept).into_iter().collect();
-    for path in private.into_iter().flatten().chain(&record.disk_folder) {
+    let mut all: Vec<Measured> = record.persistent_disk().and_then(measure_kept).into_iter().collect();
+    for path in private.into_iter().flatten().map(PathBuf::as_path).chain(record.disk_directory()) {
         let Some(found) = measure_folder(path) else { continue };
         match all.iter_mut().find(|one| one.device == found.device) {
             Some(one) => {

@@ -1,8 +1,7 @@
 //! The sessions that have ended within the last day. Their notices are read again only when the folder
 //! has changed: a day can have hundreds, and everybody's page asks for them.
 
-use crate::bus::Session;
-use crate::session::Store;
+use crate::session::{Notice, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,38 +16,37 @@ pub(super) struct Ended(Mutex<Known>);
 struct Known {
     /// When the folder was last changed; `None`: it is to be read again in any case.
     changed: Option<SystemTime>,
-    sessions: Arc<Vec<Session>>,
+    notices: Arc<Vec<Notice>>,
 }
 
 impl Ended {
-    /// Everybody's, the latest first.
-    pub(super) fn sessions(&self, store: &Store) -> Arc<Vec<Session>> {
+    /// Return everybody's, the latest first.
+    pub(super) fn notices(&self, store: &Store) -> Arc<Vec<Notice>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Before it is read: a change meanwhile shows the next time.
         let (now, changed) = (SystemTime::now(), store.ended_changed());
         if changed.is_none() || changed != known.changed {
             let settled = |at: &SystemTime| now.duration_since(*at).is_ok_and(|age| age >= COARSE);
-            *known = Known { changed: changed.filter(settled), sessions: Arc::new(read(store)) };
+            *known = Known { changed: changed.filter(settled), notices: Arc::new(read(store)) };
         }
-        Arc::clone(&known.sessions)
+        Arc::clone(&known.notices)
     }
 }
 
-fn read(store: &Store) -> Vec<Session> {
-    let mut notices = store.notices();
-    notices.sort_by_key(|(_, notice)| std::cmp::Reverse(notice.ended_at));
-    notices.into_iter().map(|(_, notice)| notice.session).collect()
+fn read(store: &Store) -> Vec<Notice> {
+    let mut notices: Vec<_> = store.notices().into_iter().map(|(_, notice)| notice).collect();
+    notices.sort_by_key(|notice| std::cmp::Reverse(notice.ended_at));
+    notices
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Notice;
+    use crate::session::testing::record;
     use std::fs::{self, File};
 
     fn a_notice(id: &str, ended_at: u64) -> Notice {
-        let session = Session { id: id.into(), owner: "alice".into(), ..Session::default() };
-        Notice { session, ended_at, word: None }
+        Notice { record: record(id, "alice"), message: String::new(), ended_at, word: None }
     }
 
     #[test]
@@ -58,7 +56,7 @@ mod tests {
         let folder = root.join("run/qemu-web-desktop/ended");
         fs::create_dir_all(&folder).unwrap();
         let ended = Ended::default();
-        let told = || ended.sessions(&store).iter().map(|s| s.id.clone()).collect::<Vec<_>>();
+        let told = || ended.notices(&store).iter().map(|n| n.record.id.to_string()).collect::<Vec<_>>();
         assert!(told().is_empty());
         for (n, id) in ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].into_iter().enumerate() {
             store.post(&id.parse().unwrap(), &a_notice(id, n as u64)).unwrap();
@@ -67,8 +65,8 @@ mod tests {
         assert_eq!(told(), ["cccccccccc", "bbbbbbbbbb", "aaaaaaaaaa"]);
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         File::open(&folder).unwrap().set_modified(hour_ago).unwrap();
-        let first = ended.sessions(&store);
-        assert!(Arc::ptr_eq(&first, &ended.sessions(&store)), "unchanged for long, it is not read again");
+        let first = ended.notices(&store);
+        assert!(Arc::ptr_eq(&first, &ended.notices(&store)), "unchanged for long, it is not read again");
         store.remove_notice(&"bbbbbbbbbb".parse().unwrap()).unwrap();
         assert_eq!(told(), ["cccccccccc", "aaaaaaaaaa"]);
         fs::remove_dir_all(root).unwrap();

@@ -22,6 +22,7 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let mut warnings = Vec::new();
     warnings.extend(why_not_kvm.map(|why| format!("Sessions run under TCG, in software and slowly: {why}.")));
     warnings.extend(why_not.map(|why| format!("Sessions have no network: {why}.")));
+    warnings.extend(core.newer.messages());
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sessions: sessions.len() as u32,
@@ -74,7 +75,7 @@ fn usage(core: &Core, id: &SessionId, entry: &Entry) -> Usage {
 pub(super) fn figures(core: &Arc<Core>) -> Result<Figures, Problem> {
     viewers::await_report(core);
     let entries = entries(core);
-    let count = |state| entries.iter().filter(|(_, entry)| entry.state == state).count() as u32;
+    let count = |state| entries.iter().filter(|(_, entry)| entry.state().reported() == state).count() as u32;
     Ok(Figures {
         status: status(core, true)?,
         starting: count(State::Starting),

@@ -2,14 +2,13 @@
 
 use super::changes::take_turn;
 use super::core::Core;
-use super::create::story;
 use super::reap;
 use super::table::no_such;
 use super::threads::run_beside;
 use super::turns::{Kind, NoTurn};
 use crate::host;
 use crate::journal::id as message_id;
-use crate::model::{Problem, SessionId, State, Word};
+use crate::model::{Event, Problem, SessionId, State, Word};
 use crate::monitor::{Monitor, sockets};
 use crate::qemu::LAUNCHER_SOCKET;
 use crate::session::Asked;
@@ -40,18 +39,12 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
         }
         return;
     }
-    let written = core.change_record_as(Kind::Launcher, id, |record| {
-        record.session.state = State::Running.to_string();
-        Ok(())
-    });
-    let session = {
+    let written = core.change_record_as(Kind::Launcher, id, |record| Ok(record.apply(Event::Answer)?));
+    let record = {
         let mut table = core.table();
-        // An end that came first is told by others.
         let Some(entry) = table.get_mut(id) else { return };
-        if entry.state == State::Starting {
-            entry.state = State::Running;
-        }
-        entry.session()
+        entry.mark_answering();
+        entry.record.clone()
     };
     core.notify();
     if let Err(problem) = written {
@@ -59,13 +52,13 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
     }
     let elapsed = started.elapsed().as_millis();
     let text = format!("The screen of session {id} answers, {elapsed} ms after the request");
-    story(&session, &session.owner_shown()).tell(log::Level::Info, message_id::STARTED, text);
+    record.story(&record.owner_shown()).tell(log::Level::Info, message_id::STARTED, text);
 }
 
 /// Take over from a launcher that has ended: see through what is starting, and do what was left undone.
 pub(super) fn take_over(core: &Arc<Core>) {
     let starting: Vec<SessionId> =
-        core.table().iter().filter(|(_, entry)| entry.state == State::Starting).map(|(id, _)| id.clone()).collect();
+        core.table().iter().filter(|(_, entry)| entry.state() == State::Starting).map(|(id, _)| id.clone()).collect();
     for id in starting {
         let core = Arc::clone(core);
         run_beside(move || resume(&core, &id));
@@ -85,7 +78,7 @@ fn resume(core: &Arc<Core>, id: &SessionId) {
     }
     follow(core, id, Instant::now());
     // Without a unit there is nothing that clears up after it but this.
-    if core.table().get(id).is_some_and(|entry| entry.state != State::Running) {
+    if core.table().get(id).is_some_and(|entry| !entry.state().is_up()) {
         reap::report(&reap::reap_sessions(core));
     }
 }
@@ -174,7 +167,7 @@ impl Core {
         let changes = self.table().get(id).map(|e| Arc::clone(&e.changes)).ok_or_else(no_such)?;
         // In the session's turn: between reading the end and arming, nobody moves it.
         let _turn = take_turn(&changes, Kind::Launcher)?;
-        let end = self.table().get(id).map(|e| e.record.session.expires_at).ok_or_else(no_such)?;
+        let end = self.table().get(id).map(|e| e.record.expires_at).ok_or_else(no_such)?;
         if end == 0 { Ok(()) } else { self.systemd.arm_expiry(id, end, host::now()) }
     }
 
@@ -182,7 +175,7 @@ impl Core {
     pub(super) fn tidy_timers(&self, id: &SessionId) -> Result<(), Problem> {
         let changes = self.table().get(id).map(|e| Arc::clone(&e.changes)).ok_or_else(no_such)?;
         let _turn = take_turn(&changes, Kind::Launcher)?;
-        let end = self.table().get(id).map(|e| e.record.session.expires_at).ok_or_else(no_such)?;
+        let end = self.table().get(id).map(|e| e.record.expires_at).ok_or_else(no_such)?;
         if end != 0 {
             self.systemd.arm_expiry(id, end, host::now())?;
         }

@@ -61,7 +61,7 @@ pub(super) fn look(core: &Core, secret: &Secret) -> Result<Session, Problem> {
 /// Whose link this is, and which of theirs.
 fn find<'t>(table: &'t mut Table, secret: &Secret, now: u64) -> Result<(SessionId, &'t mut Entry, usize), Problem> {
     let digest = random::digest(secret);
-    for (id, entry) in table.iter_mut().filter(|(_, e)| e.state != State::Stopping) {
+    for (id, entry) in table.iter_mut().filter(|(_, e)| e.state() != State::Stopping) {
         if let Some(at) = position(&entry.record, &digest, now)? {
             return Ok((id.clone(), entry, at));
         }
@@ -116,7 +116,7 @@ fn used_up() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Role;
+    use crate::model::{Event, Role};
     use crate::session::testing::record;
 
     fn share(once: bool, secret: &Secret) -> ShareRecord {
@@ -137,7 +137,7 @@ mod tests {
     fn table(share: ShareRecord) -> Table {
         let mut record = record("abcdefghij", "alice");
         record.shares = vec![share];
-        Table::from([("abcdefghij".parse().unwrap(), Entry::new(record, State::Running))])
+        Table::from([("abcdefghij".parse().unwrap(), Entry::new(record))])
     }
 
     fn bob() -> Holder {
@@ -183,7 +183,7 @@ mod tests {
         for secret in [&link, &next] {
             assert!(come(&mut table, secret, 100).unwrap_err().contains("has expired"));
         }
-        table.values_mut().for_each(|e| e.state = State::Stopping);
+        table.values_mut().for_each(|e| e.apply(Event::Stop).map(drop).unwrap());
         assert!(come(&mut table, &next, 8).is_err());
     }
 }

@@ -7,7 +7,7 @@ use super::caller::Person;
 use super::core::Core;
 use super::table::{find, is_of};
 use super::turns::Kind;
-use crate::model::{Problem, SessionId, State, Word};
+use crate::model::{Problem, SessionId, Word};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, memfd_create, open};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -23,7 +23,7 @@ pub(super) fn picture(core: &Core, person: &Person, id: &SessionId) -> Result<Ow
     let (state, own) = {
         let mut table = core.table();
         let entry = find(&mut table, person, id)?;
-        (entry.state, is_of(&entry.record.session, person))
+        (entry.state(), is_of(&entry.record, person))
     };
     // The setting is for the sake of other people.
     if !own && !core.loaded()?.settings.monitor.pictures {
@@ -31,7 +31,7 @@ pub(super) fn picture(core: &Core, person: &Person, id: &SessionId) -> Result<Ow
             "Pictures of the screens are switched off: 'pictures' in [monitor] of /etc/qemu-web-desktop/config.toml.";
         return Err(Problem::new(Word::NotAllowed, sentence));
     }
-    if state != State::Running {
+    if !state.is_up() {
         return Err(Problem::new(Word::WrongState, "This session has no screen at the moment."));
     }
     let picture = memory().map_err(failed)?;

@@ -1,30 +1,30 @@
 //! From an admitted request to its unit and QEMU's arguments.
 
-use super::create::Order;
 use super::ready::Ready;
 use super::runtime::{Card, Runtime};
 use crate::config::Settings;
-use crate::model::{Bytes, Problem, SessionId, Word};
+use crate::model::{Bytes, Problem, Word};
 use crate::qemu::{self, Plan};
+use crate::session::Record;
 use crate::unit::SessionPlan;
 use std::path::{Path, PathBuf};
 
 /// The unit of a session; `outside` is where its disk is, if not in the unit's private folder.
 pub(super) fn plan(
     settings: &Settings,
-    id: &SessionId,
-    order: &Order,
+    record: &Record,
     ready: &Ready,
     runtime: &Runtime,
     outside: Option<PathBuf>,
 ) -> Result<SessionPlan, Problem> {
+    let spec = &record.spec;
     let argv = qemu::argv(&Plan {
-        id: id.clone(),
-        machine: order.machine.clone(),
+        id: record.id.clone(),
+        machine: spec.machine.clone(),
         hardware: ready.hardware.clone(),
         accel: runtime.accel,
-        cpus: order.wanted.cpus,
-        memory: order.wanted.memory,
+        cpus: spec.cpus,
+        memory: spec.memory,
         disk: ready.disk.clone(),
         nvram: ready.nvram.clone(),
         overlay: qemu::DISK_PATH.into(),
@@ -38,11 +38,11 @@ pub(super) fn plan(
         Card::None | Card::Bridge { .. } => (None, None),
     };
     Ok(SessionPlan {
-        id: id.clone(),
-        machine: order.machine.clone(),
+        id: record.id.clone(),
+        machine: spec.machine.clone(),
         argv,
-        cpus: order.wanted.cpus,
-        memory: order.wanted.memory,
+        cpus: spec.cpus,
+        memory: spec.memory,
         overhead: settings.qemu.overhead,
         cpu_quota: settings.qemu.cpu_quota,
         accel: runtime.accel,

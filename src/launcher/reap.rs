@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use crate::model::{Problem, SessionId, State};
-use crate::session::{Asked, OnRecord, Outcome, is_running};
+use crate::session::{Asked, OnRecord, Outcome};
 use crate::systemd::UnitStatus;
 use crate::{host, session, unit};
 use std::collections::{HashMap, HashSet};
@@ -31,12 +31,12 @@ pub(super) fn reap_sessions(core: &Core) -> Result<Vec<String>, Problem> {
     let launching: HashSet<SessionId> =
         core.table().iter().filter(|(_, e)| e.launching).map(|(id, _)| id.clone()).collect();
     let units = UnitsNow::read(core)?;
+    core.newer.find(&core.store, &ids);
     let mut told = Vec::new();
     for id in ids.into_iter().filter(|id| !launching.contains(id)) {
         if let Some(status) = units.active.get(&unit::session_unit(&id)) {
             told.extend(tend(core, &id, status, &units));
-        } else if unit::ending_units(&id).iter().all(|unit| !units.active.contains_key(unit)) && core.store.exists(&id)
-        {
+        } else if lacks_unit(core, &id, &units) {
             told.push(forget(core, &id));
         }
     }
@@ -87,15 +87,28 @@ impl UnitsNow {
     }
 }
 
+/// Return whether a recorded session should have a unit, and has neither that nor one that clears up after it.
+fn lacks_unit(core: &Core, id: &SessionId, units: &UnitsNow) -> bool {
+    if unit::ending_units(id).iter().any(|unit| units.active.contains_key(unit)) {
+        return false;
+    }
+    match core.store.look_up(id) {
+        Ok(OnRecord::Readable(record)) => record.state().has_unit(),
+        Ok(OnRecord::Missing | OnRecord::Newer) => false,
+        Ok(OnRecord::Damaged) | Err(_) => true,
+    }
+}
+
 /// Look after a session whose unit is active; a sentence if something was to be done.
 fn tend(core: &Core, id: &SessionId, status: &UnitStatus, units: &UnitsNow) -> Option<String> {
-    let known = core.table().get(id).map(|entry| (entry.record.session.expires_at, entry.state));
+    let known = core.table().get(id).map(|entry| (entry.record.expires_at, entry.state()));
     let end = match (core.store.look_up(id), known) {
-        (Ok(OnRecord::Readable(record)), _) => record.session.expires_at,
+        (Ok(OnRecord::Readable(record)), _) => record.expires_at,
         (Ok(OnRecord::Damaged), Some((end, _))) => end,
         (Ok(OnRecord::Damaged), None) => return tend_damaged(core, id, status, units),
-        // Without a record it is ended; with one that cannot be read just now it is left alone.
-        (Ok(OnRecord::Missing) | Err(_), _) => return None,
+        // Without a record it is ended; with one that a newer version wrote, or that cannot be read just now, it is left
+        // alone.
+        (Ok(OnRecord::Missing | OnRecord::Newer) | Err(_), _) => return None,
     };
     let asked = core.store.asked(id) != Asked::Nobody || known.is_some_and(|(_, state)| state == State::Stopping);
     if asked {
@@ -158,7 +171,7 @@ fn kill_if_late(core: &Core, id: &SessionId) -> Option<String> {
 
 /// Clear up after a session that has no unit any more.
 fn forget(core: &Core, id: &SessionId) -> String {
-    let was_up = core.store.read(id).is_none_or(|record| is_running(&record));
+    let was_up = core.store.read(id).is_none_or(|record| record.was_up());
     match session::finish(&core.store, id, &Outcome::unreported(was_up)) {
         Ok(()) => format!("Session {id} had no unit any more; its record was removed."),
         Err(problem) => format!("Session {id} has no unit any more, but not all of it could be removed: {problem}"),

@@ -19,7 +19,7 @@ const STRAY: &str = "bbbbbbbbbb";
 
 /// Of a session that ends in a minute.
 fn short(record: &mut Record) {
-    record.session.expires_at = host::now() + 60;
+    record.expires_at = host::now() + 60;
 }
 
 fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
@@ -34,7 +34,7 @@ fn running(name: &str, edit: impl FnOnce(&mut Record)) -> Bench {
 }
 
 fn timer_of(bench: &Bench) -> String {
-    expiry_timer(&id(), bench.written().session.expires_at)
+    expiry_timer(&id(), bench.written().expires_at)
 }
 
 fn reap(bench: &Bench) -> usize {
@@ -67,14 +67,14 @@ fn a_failed_start_is_forgotten_only_once_nothing_of_it_runs() {
     let bench = running("failed-start", short);
     let record = bench.written();
     bench.units.lock().unwrap().refuses = true;
-    give_up(&bench.core, &id(), &record);
+    give_up(&bench.core, &record);
     assert_eq!(bench.core.get(&alice(), &id()).unwrap().state, State::Stopping.as_str());
     assert_eq!((bench.written(), bench.core.store.asked(&id())), (record.clone(), Asked::FailedStart));
     // Once systemd is back, the sweep ends it; the units at its end clear up.
     bench.units.lock().unwrap().refuses = false;
     assert_eq!((reap(&bench), bench.running()), (1, names([])));
     bench.run_units([session_unit(&id()).as_str()]);
-    give_up(&bench.core, &id(), &record);
+    give_up(&bench.core, &record);
     assert_eq!((bench.running(), bench.core.store.exists(&id())), (names([]), false));
     assert!(bench.core.get(&alice(), &id()).is_err());
 }
@@ -111,7 +111,7 @@ fn a_session_that_puts_its_end_off_is_killed() {
 
 #[test]
 fn records_that_cannot_be_read_end_no_session() {
-    let bench = running("unread", |record| record.session.expires_at = 0);
+    let bench = running("unread", |record| record.expires_at = 0);
     let anew = bench.begin_anew();
     let path = bench.core.store.folder().join(format!("{ID}.json"));
     fs::rename(&path, path.with_extension("aside")).unwrap();
@@ -148,7 +148,7 @@ fn a_session_has_one_timer_again_whatever_was_missing_or_left() {
 
 #[test]
 fn an_overdue_session_is_stopped_although_nothing_can_be_written() {
-    let bench = running("overdue", |record| record.session.expires_at = host::now() - 60);
+    let bench = running("overdue", |record| record.expires_at = host::now() - 60);
     let marks = bench.core.store.folder().join(format!("{ID}.asked"));
     fs::create_dir(&marks).unwrap();
     assert_eq!((reap(&bench), bench.running()), (1, names([])));
@@ -157,7 +157,7 @@ fn an_overdue_session_is_stopped_although_nothing_can_be_written() {
 #[test]
 fn a_session_with_a_damaged_record_keeps_its_last_timer_and_ends_without_one() {
     let bench = running("noise", short);
-    let (timer, end) = (timer_of(&bench), bench.written().session.expires_at);
+    let (timer, end) = (timer_of(&bench), bench.written().expires_at);
     fs::write(bench.core.store.folder().join(format!("{ID}.json")), "noise").unwrap();
     let anew = bench.begin_anew();
     bench.run_units([timer.as_str()]);
@@ -187,7 +187,7 @@ fn a_session_with_a_damaged_record_keeps_its_last_timer_and_ends_without_one() {
 fn a_launcher_that_begins_anew_sees_to_what_was_starting_and_wakes_who_waits() {
     let bench = Bench::new("anew", |record| {
         short(record);
-        record.session.state = State::Starting.to_string();
+        *record = record.clone().with_state(State::Starting);
     });
     let anew = bench.begin_anew();
     let waiting = Arc::clone(&anew);

@@ -30,7 +30,7 @@ pub(super) fn has_agent(core: &Core, id: &SessionId) -> Result<bool, Problem> {
 
 /// A ticket for a session of one's own.
 pub(super) fn ticket(core: &Core, person: &Person, id: &SessionId, role: Role) -> Result<Secret, Problem> {
-    let state = find(&mut core.table(), person, id)?.state;
+    let state = find(&mut core.table(), person, id)?.state();
     if state == State::Stopping {
         return Err(Problem::new(Word::WrongState, "This session is ending."));
     }
@@ -46,7 +46,7 @@ pub(super) fn issue(core: &Core, pass: Pass) -> Secret {
 /// Turns a ticket into a screen.
 pub(super) fn redeem(core: &Core, secret: &Secret) -> Result<(OwnedFd, Grant), Problem> {
     let pass = core.tickets.lock().unwrap_or_else(PoisonError::into_inner).redeem(secret)?;
-    let state = core.table().get(&pass.session).map(|e| e.state).ok_or_else(no_such)?;
+    let state = core.table().get(&pass.session).map(|e| e.state()).ok_or_else(no_such)?;
     let kind = if pass.share.is_empty() { Kind::Person } else { Kind::Guest };
     if kind == Kind::Guest {
         // The display counts too, but only when QEMU has been asked.
@@ -55,17 +55,17 @@ pub(super) fn redeem(core: &Core, secret: &Secret) -> Result<(OwnedFd, Grant), P
     let patience = if state == State::Starting { STARTING } else { RUNNING };
     let screen = core.open_screen(&pass.session, kind, patience)?;
     let table = core.table();
-    let session = table.get(&pass.session).map(|e| &e.record.session).ok_or_else(no_such)?;
+    let record = table.get(&pass.session).map(|e| &e.record).ok_or_else(no_such)?;
     let grant = Grant {
-        session: session.id.clone(),
-        owner: session.owner_shown(),
-        machine: session.machine.clone(),
+        session: record.id.to_string(),
+        owner: record.owner_shown(),
+        machine: record.spec.machine.to_string(),
         role: pass.role.to_string(),
         share: pass.share,
         name: pass.holder.name,
         name_id: pass.holder.id,
         until: pass.until,
-        owner_id: session.owner().to_string(),
+        owner_id: record.owner.to_string(),
     };
     Ok((screen.into(), grant))
 }

@@ -5,7 +5,6 @@
 
 use super::caller::Caller;
 use super::core::Core;
-use super::create::Writes;
 use super::idle::{Busy, Idle};
 use super::table::{Table, list_version};
 use super::tickets::Holder;
@@ -16,6 +15,7 @@ use crate::bus::{
     Asker, Figures, Grant, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer,
 };
 use crate::model::{Problem, Role, Secret, State, Word};
+use crate::session::DiskKind;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use zbus::message::Header;
@@ -75,7 +75,7 @@ impl Launcher {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Session, Problem> {
         self.run(&header, move |core, caller| {
-            create::create(core, &core.person(caller, &asker)?, &wanted, Writes::ToItsOwn)
+            create::create(core, &core.person(caller, &asker)?, &wanted, DiskKind::Scratch)
         })
         .await
     }
@@ -88,7 +88,7 @@ impl Launcher {
     ) -> Result<Session, Problem> {
         self.run(&header, move |core, caller| {
             caller.must_be_root("that: it is root's")?;
-            create::create(core, &core.person(caller, &asker)?, &wanted, Writes::ToWhatIsKept)
+            create::create(core, &core.person(caller, &asker)?, &wanted, DiskKind::Persistent)
         })
         .await
     }
@@ -130,7 +130,8 @@ impl Launcher {
         let _busy = core.idle.begin();
         let (person, id, state, wait) = self
             .run(&header, move |core, caller| {
-                let (person, id, state) = (core.person(caller, &asker)?, id.parse()?, state.parse::<State>()?);
+                let (person, id, state) =
+                    (core.person(caller, &asker)?, id.parse()?, state.parse::<State>()?.reported());
                 // Nobody waits for a session that they may not know of.
                 core.get(&person, &id)?;
                 let wait = core.waits.enter(caller, &person)?;
@@ -139,7 +140,7 @@ impl Launcher {
             .await?;
         if let Some(sender) = header.sender() {
             let patience = Duration::from_secs(seconds.min(WAIT_MAX).into());
-            let changed = |table: &Table| table.get(&id).is_none_or(|entry| entry.state != state);
+            let changed = |table: &Table| table.get(&id).is_none_or(|entry| entry.state().reported() != state);
             wait.until_changed(&core, changed, patience, sender).await?;
         }
         drop(wait);

@@ -39,7 +39,7 @@ pub(super) fn sweep(core: &Core) -> Result<Vec<String>, Problem> {
 }
 
 fn old_notices(core: &Core) -> Vec<String> {
-    let notices = core.store.notices().into_iter().map(|(id, n)| (id, n.session.owner(), n.ended_at)).collect();
+    let notices = core.store.notices().into_iter().map(|(id, n)| (id, n.record.owner, n.ended_at)).collect();
     let failed = |id: SessionId| {
         core.store.remove_notice(&id).err().map(|e| format!("The notice of {id} cannot be removed: {e}."))
     };

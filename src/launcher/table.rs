@@ -3,9 +3,10 @@
 use super::caller::Person;
 use super::changes::{Changes, new_order};
 use super::turns::Turns;
+use super::view::{self, Live};
 use crate::bus::Session;
-use crate::model::{Bytes, Lifetime, Pause, Problem, SessionId, State, Word};
-use crate::policy::{self, Bound, Span, Taken};
+use crate::model::{Event, ImpossibleEvent, Lifetime, Pause, Problem, SessionId, State, Word};
+use crate::policy::{self, Bound, Taken};
 use crate::session::Record;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,12 +17,12 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct Entry {
     /// As written down, but for the state.
     pub record: Record,
-    /// Its state at this moment.
-    pub state: State,
+    /// Its state at this moment, which [`Entry::apply`] alone changes.
+    state: State,
     /// Its unit is being started by a call in progress: not to be taken for an orphan.
     pub launching: bool,
-    /// Why its guest is paused, if it is.
-    pub paused: Option<Pause>,
+    /// Why its guest is paused, if it is: also while the session starts or stops.
+    paused: Option<Pause>,
     /// One change of its record at a time.
     pub changes: Changes,
     /// One talker to its monitor at a time.
@@ -34,7 +35,10 @@ pub(super) struct Entry {
 pub(super) type Table = BTreeMap<SessionId, Entry>;
 
 impl Entry {
-    pub(super) fn new(record: Record, state: State) -> Self {
+    /// Return the entry of a session that is recorded.
+    pub(super) fn new(record: Record) -> Self {
+        // Whether its guest is paused, and why, is asked again.
+        let state = record.state().after(Event::Resume).unwrap_or(record.state());
         Self {
             record,
             state,
@@ -46,28 +50,61 @@ impl Entry {
         }
     }
 
+    /// Return its state at this moment.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Have the event happen, and return the state before.
+    pub(super) fn apply(&mut self, event: Event) -> Result<State, ImpossibleEvent> {
+        let next = self.state.after(event)?;
+        Ok(std::mem::replace(&mut self.state, next))
+    }
+
+    /// Note that its screen has answered. An end that came first is reported by others.
+    pub(super) fn mark_answering(&mut self) {
+        let _ = self.apply(Event::Answer);
+        self.mark_paused(self.paused);
+    }
+
+    /// Return why its guest is paused, if it is.
+    pub(super) fn paused(&self) -> Option<Pause> {
+        self.paused
+    }
+
+    /// Note that its guest is paused, and why, or that it continues. While the session starts or stops, its state
+    /// remains.
+    pub(super) fn mark_paused(&mut self, paused: Option<Pause>) {
+        self.paused = paused;
+        let _ = self.apply(if paused.is_some() { Event::Pause } else { Event::Resume });
+    }
+
     /// What the owner may know.
     pub(super) fn session(&self) -> Session {
-        let paused = self.paused.filter(|_| self.state == State::Running).map_or("", Pause::as_str);
-        Session { state: self.state.to_string(), paused: paused.to_owned(), ..self.record.session.clone() }
+        view::session(&self.record, self.live())
     }
 
     /// What this person may know: how far they can extend it depends on who they are.
     pub(super) fn session_for(&self, person: &Person) -> Session {
-        let session = self.session();
-        Session { extendable_until: policy::latest(span(&session), bound(person, &session)), ..session }
+        let extendable_until = policy::latest(self.record.span(), bound(person, &self.record));
+        view::session(&self.record, Live { extendable_until, ..self.live() })
+    }
+
+    fn live(&self) -> Live {
+        let paused = self.paused.filter(|_| self.state == State::Paused);
+        Live { state: self.state, paused, ..Live::recorded(&self.record) }
     }
 
     /// What it takes of the host.
     fn taken(&self) -> Taken {
-        let session = &self.record.session;
-        Taken { owner: session.owner(), cpus: session.cpus, memory: Bytes(session.memory_bytes) }
+        let spec = &self.record.spec;
+        Taken { owner: self.record.owner.clone(), cpus: spec.cpus, memory: spec.memory }
     }
 }
 
 /// Return the sessions with a record that this person may list.
 pub(super) fn recorded_for(table: &Table, person: &Person, all: bool) -> Vec<Session> {
-    let listed = table.values().filter(|entry| (all && person.admin) || is_of(&entry.record.session, person));
+    let listed = table.values().filter(|entry| (all && person.admin) || is_of(&entry.record, person));
     listed.map(|entry| entry.session_for(person)).collect()
 }
 
@@ -80,15 +117,10 @@ pub(super) fn list_version(table: &Table, person: &Person, all: bool) -> String 
     format!("{:016x}", hasher.finish())
 }
 
-/// When it began and ends.
-pub(super) fn span(session: &Session) -> Span {
-    Span { created_at: session.created_at, expires_at: session.expires_at, latest: session.extendable_until }
-}
-
 /// This person's limit of a session's lifetime, if the session is theirs. Of somebody else the groups are
 /// not known here; what was decided at the start holds for all.
-pub(super) fn bound<'p>(person: &'p Person, session: &Session) -> Option<&'p Bound<Lifetime>> {
-    is_of(session, person).then_some(&person.allowed.lifetime)
+pub(super) fn bound<'p>(person: &'p Person, record: &Record) -> Option<&'p Bound<Lifetime>> {
+    is_of(record, person).then_some(&person.allowed.lifetime)
 }
 
 /// What all sessions take of the host.
@@ -97,18 +129,18 @@ pub(super) fn taken(table: &Table) -> Vec<Taken> {
 }
 
 /// Return whether a session is this person's: the same name, proven in the same way.
-pub(super) fn is_of(session: &Session, person: &Person) -> bool {
-    session.owner() == person.owner
+pub(super) fn is_of(record: &Record, person: &Person) -> bool {
+    record.owner == person.owner
 }
 
 /// Return whether this person may know of a session.
-pub(super) fn may_see(person: &Person, session: &Session) -> bool {
-    person.admin || is_of(session, person)
+pub(super) fn may_see(person: &Person, record: &Record) -> bool {
+    person.admin || is_of(record, person)
 }
 
 /// The entry, if there is one that this person may know of.
 pub(super) fn find<'t>(table: &'t mut Table, person: &Person, id: &SessionId) -> Result<&'t mut Entry, Problem> {
-    table.get_mut(id).filter(|e| may_see(person, &e.record.session)).ok_or_else(no_such)
+    table.get_mut(id).filter(|e| may_see(person, &e.record)).ok_or_else(no_such)
 }
 
 /// The same answer whether a session does not exist or is somebody else's.

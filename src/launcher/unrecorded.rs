@@ -1,21 +1,40 @@
-//! Sessions of which only systemd knows: their records are lost or damaged. They end by their timers or by the sweep;
-//! until then administrators see and stop them, and they count as sessions in use.
+//! Sessions of which only systemd knows: their records are lost or damaged, or a newer version wrote them. The former end
+//! by their timers or by the sweep; until then administrators see and stop all of them, and they count as sessions in use.
 
 use super::caller::Person;
 use super::core::Core;
+use super::view;
 use crate::bus::Session;
-use crate::host;
-use crate::model::{Problem, SessionId, State};
+use crate::model::{Owner, Problem, SessionId, State};
 use crate::systemd::UnitStatus;
 use crate::unit;
 use std::collections::HashMap;
 
 const MESSAGE: &str =
     "Its record is lost or damaged: it ends at its time or by the next sweep, and nobody can open it.";
+const NEWER: &str =
+    "A newer version of qemu-web-desktop wrote its record: it continues, and cannot be opened by this one.";
+
+/// What systemd knows of such a session.
+pub(super) struct Unrecorded {
+    pub id: SessionId,
+    pub machine: String,
+    pub state: State,
+    pub message: &'static str,
+    /// When its last timer ends it, in seconds since 1970; zero: it has none.
+    pub expires_at: u64,
+}
+
+impl Unrecorded {
+    /// Return its owner, whom nobody knows.
+    pub(super) fn owner() -> Owner {
+        Owner::recorded("", "unknown")
+    }
+}
 
 impl Core {
     /// Return the sessions that systemd runs and that are not in the table, with what systemd knows of them.
-    pub(super) fn unrecorded(&self) -> Result<Vec<Session>, Problem> {
+    pub(super) fn unrecorded(&self) -> Result<Vec<Unrecorded>, Problem> {
         // Units before the table: a session is in the table from before its unit starts until after that has ended.
         let units = self.systemd.units(&["qwd-session-*.service", "qwd-expire@*.timer"])?;
         let mut ends: HashMap<SessionId, u64> = HashMap::new();
@@ -27,11 +46,16 @@ impl Core {
         let running = units.iter().filter(|(_, status)| status.is_active());
         let ids = running.filter_map(|(name, status)| Some((unit::parse_session_unit(name)?, status)));
         let unknown = ids.filter(|(id, _)| !table.contains_key(id));
-        Ok(unknown.map(|(id, status)| describe(&id, status, ends.get(&id).copied().unwrap_or(0))).collect())
+        let describe = |(id, status): (SessionId, &UnitStatus)| {
+            let message = if self.newer.has(&id) { NEWER } else { MESSAGE };
+            let expires_at = ends.get(&id).copied().unwrap_or(0);
+            Unrecorded { machine: machine_of(status), state: state_of(status), message, expires_at, id }
+        };
+        Ok(unknown.map(describe).collect())
     }
 
     /// The same for those who may see everybody's sessions; nothing if systemd does not answer.
-    pub(super) fn unrecorded_for(&self, person: &Person) -> Vec<Session> {
+    pub(super) fn unrecorded_for(&self, person: &Person) -> Vec<Unrecorded> {
         if !person.admin {
             return Vec::new();
         }
@@ -43,22 +67,16 @@ impl Core {
 
     /// Return one of them.
     pub(super) fn find_unrecorded(&self, person: &Person, id: &SessionId) -> Option<Session> {
-        self.unrecorded_for(person).into_iter().find(|session| session.id == id.as_str())
+        self.unrecorded_for(person).iter().find(|known| known.id == *id).map(view::unrecorded)
     }
 }
 
-fn describe(id: &SessionId, status: &UnitStatus, expires_at: u64) -> Session {
-    let state = if status.is_ending() { State::Stopping } else { State::Running };
-    // As the unit's description has it: "Desktop session ID (MACHINE)".
-    let machine = status.description.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or("?");
-    Session {
-        id: id.to_string(),
-        owner: "unknown".to_owned(),
-        machine: machine.to_owned(),
-        state: state.to_string(),
-        message: MESSAGE.to_owned(),
-        created_at: host::now(),
-        expires_at,
-        ..Session::default()
-    }
+/// Return the machine in a unit's description, "Desktop session ID (MACHINE)".
+fn machine_of(status: &UnitStatus) -> String {
+    let found = status.description.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    found.unwrap_or("?").to_owned()
+}
+
+fn state_of(status: &UnitStatus) -> State {
+    if status.is_ending() { State::Stopping } else { State::Running }
 }

@@ -151,7 +151,7 @@ pub(super) fn signal_ending(core: &Core, id: &SessionId) {
 
 /// Repeat to this display which of these sessions are being stopped: it may not have been there to hear it.
 fn repeat_endings(core: &Core, display: &str, sessions: &BTreeSet<SessionId>) {
-    let is_stopping = |id: &&SessionId| core.table().get(*id).is_some_and(|e| e.state == State::Stopping);
+    let is_stopping = |id: &&SessionId| core.table().get(*id).is_some_and(|e| e.state() == State::Stopping);
     for id in sessions.iter().filter(is_stopping) {
         signal(core, display, "Ending", &id.as_str());
     }

@@ -167,7 +167,7 @@ mod tests {
     use super::super::caller::tests::signed_in_by_pam;
     use super::super::testing::{Bench, alice, id};
     use super::*;
-    use crate::model::State;
+    use crate::model::Event;
     use std::time::Instant;
     use zbus::blocking::connection::Builder;
 
@@ -221,11 +221,11 @@ mod tests {
         let core = &bench.core;
         let caller = Builder::address(bench.address().as_str()).and_then(Builder::build).unwrap();
         let name = caller.unique_name().unwrap().to_owned();
-        let state = core.table()[&id()].state;
+        let state = core.table()[&id()].state();
         let wait = |patience| {
             let wait = core.waits.enter(&account("alice"), &alice()).unwrap();
             let begun = Instant::now();
-            let changed = |table: &Table| table[&id()].state != state;
+            let changed = |table: &Table| table[&id()].state() != state;
             zbus::block_on(wait.until_changed(core, changed, patience, &name)).unwrap();
             begun.elapsed()
         };
@@ -236,10 +236,11 @@ mod tests {
             while !core.waits.in_progress().all.values().any(|(_, waker)| waker.is_some()) {
                 std::thread::yield_now();
             }
-            core.table().get_mut(&id()).unwrap().state = State::Stopping;
+            let before = core.table()[&id()].clone();
+            core.table().get_mut(&id()).unwrap().apply(Event::Stop).unwrap();
             core.notify();
             assert!(waiting.join().unwrap() < LONG / 2);
-            core.table().get_mut(&id()).unwrap().state = state;
+            core.table().insert(id(), before);
             let waiting = scope.spawn(|| wait(LONG));
             while !core.waits.in_progress().all.values().any(|(_, waker)| waker.is_some()) {
                 std::thread::yield_now();
@@ -258,13 +259,13 @@ mod tests {
         let name = caller.unique_name().unwrap().to_owned();
         let changes: [&dyn Fn(); 2] = [
             &|| {
-                core.table().get_mut(&id()).unwrap().state = State::Stopping;
+                core.table().get_mut(&id()).unwrap().apply(Event::Stop).unwrap();
                 core.notify();
             },
             // Such as an extension: the record alone changes.
             &|| {
                 let extend = |record: &mut crate::session::Record| {
-                    record.session.expires_at += 60;
+                    record.expires_at += 60;
                     Ok(())
                 };
                 core.change_record(&id(), extend).unwrap();

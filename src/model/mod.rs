@@ -12,6 +12,7 @@ mod network;
 mod owner;
 mod problem;
 mod session;
+mod state;
 
 pub use address::MailAddress;
 pub use amounts::{Bytes, Lifetime};
@@ -21,7 +22,8 @@ pub use names::{MachineName, UserName};
 pub use network::{BridgeName, CLIENT_STEPS, ClientNetworks, IpNetwork, network_of};
 pub use owner::{Label, METHODS, Method, Owner, Proof};
 pub use problem::{Problem, Word};
-pub use session::{Pause, Role, State};
+pub use session::{Pause, Role};
+pub use state::{Event, ImpossibleEvent, State};
 
 /// Makes a string-backed newtype serialise as its text and deserialise through its `FromStr`.
 macro_rules! text_newtype {

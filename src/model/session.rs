@@ -1,29 +1,7 @@
-//! What a session is at a moment, and what a viewer of it may do.
+//! What a viewer of a session may do, and why its guest is paused.
 
 use super::{Problem, text_newtype};
 use std::{fmt, str::FromStr};
-
-/// The life of a session:
-///
-/// ```text
-/// starting ──> running ──> stopping ──> (gone)
-///     └───────────┴────────────┴──> failed
-/// ```
-///
-/// `ended` and `failed` are told to the owner by a notice that outlives the unit for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The unit is being started; the screen does not answer yet.
-    Starting,
-    /// The screen answers.
-    Running,
-    /// The guest has been asked to shut down.
-    Stopping,
-    /// Over, as wished or as due.
-    Ended,
-    /// Over, by an accident that `message` explains.
-    Failed,
-}
 
 /// What a viewer may do with a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +42,7 @@ impl Pause {
     }
 }
 
+/// Give the variants of a type their stable texts, by which it is read and written.
 macro_rules! words {
     ($name:ident { $($variant:ident = $text:literal),+ } $what:literal) => {
         impl $name {
@@ -89,6 +68,6 @@ macro_rules! words {
         text_newtype!($name);
     };
 }
-words!(State { Starting = "starting", Running = "running", Stopping = "stopping", Ended = "ended", Failed = "failed" } "A state");
+pub(super) use words;
 words!(Pause { DiskLimit = "disk_limit", ServerDiskFull = "server_disk_full", DiskError = "disk_error" } "A reason to pause");
 words!(Role { Control = "control", View = "view" } "A role");

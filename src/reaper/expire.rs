@@ -5,7 +5,7 @@
 
 use crate::host;
 use crate::model::{Problem, SessionId};
-use crate::session::{Asked, Record, Store};
+use crate::session::{Asked, OnRecord, Record, Store};
 use crate::systemd::Systemd;
 use crate::unit;
 use zbus::blocking::Connection;
@@ -27,6 +27,11 @@ enum Due {
 /// Asks for the end of the session, or arms a timer if that is not due yet.
 pub(super) fn expire(store: &Store, instance: &str) -> Result<(), Problem> {
     let (id, fired) = unit::parse_timer(instance)?;
+    if matches!(store.look_up(&id), Ok(OnRecord::Newer)) {
+        log::warn!(QWD_SESSION = id.as_str(); "Session {id} continues after its time: a newer version of qemu-web-desktop \
+            wrote its record. Install that version again, or run 'qwdctl stop {id}'.");
+        return Ok(());
+    }
     let record = store.read(&id);
     let systemd = Systemd::new(&Connection::system()?)?;
     let now = host::now();
@@ -44,7 +49,7 @@ pub(super) fn expire(store: &Store, instance: &str) -> Result<(), Problem> {
 
 /// Decide by the end on record; by the timer's own where the record is lost or damaged.
 fn due(record: Option<&Record>, fired: u64, now: u64) -> Due {
-    match record.map_or(fired, |record| record.session.expires_at) {
+    match record.map_or(fired, |record| record.expires_at) {
         0 if record.is_some() => Due::Never,
         end if end > now.saturating_add(SLACK) => Due::Later(end),
         _ => Due::Now,
@@ -61,8 +66,8 @@ fn note(store: &Store, id: &SessionId, record: Option<&Record>) {
     if let Err(e) = store.ask(id, &Asked::Expiry) {
         log::error!(QWD_SESSION = id.as_str(); "The expiry of session {id} cannot be written down: {e}.");
     }
-    let owner = record.map(|r| r.session.owner_shown()).unwrap_or_default();
-    let machine = record.map_or("", |r| r.session.machine.as_str());
+    let owner = record.map(|r| r.owner_shown()).unwrap_or_default();
+    let machine = record.map_or("", |r| r.spec.machine.as_str());
     log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner.as_str(), QWD_MACHINE = machine;
         "The lifetime of session {id} is over; its guest is asked to shut down");
 }
@@ -74,7 +79,7 @@ mod tests {
 
     fn ending_at(end: u64) -> Record {
         let mut record = record("abcdefghij", "alice");
-        record.session.expires_at = end;
+        record.expires_at = end;
         record
     }
 

@@ -52,17 +52,16 @@ fn due(
     (id, record): (&SessionId, &Record),
     now: u64,
 ) -> Option<Letter> {
-    let session = &record.session;
-    let minutes = mail_due(session.created_at, session.expires_at, ahead, now)?;
-    if store.mailed(id) == session.expires_at || store.asked(id) != Asked::Nobody {
+    let minutes = mail_due(record.created_at, record.expires_at, ahead, now)?;
+    if store.mailed(id) == record.expires_at || store.asked(id) != Asked::Nobody {
         return None;
     }
     // An address follows from a name that somebody has signed in with, and from no other.
-    let owner = session.owner().account().map(|(_, name)| name.clone())?;
+    let owner = record.owner.account().map(|(_, name)| name.clone())?;
     Some(Letter::Ending {
         to: MailAddress::of(&owner, mail.domain.as_deref())?,
         owner,
-        machine: session.machine.parse().ok()?,
+        machine: record.spec.machine.clone(),
         id: id.clone(),
         link: site::session(base, id.as_str()),
         minutes,
@@ -78,14 +77,13 @@ fn post(
     letter: &Letter,
     send: impl FnOnce() -> Result<(), Problem>,
 ) -> bool {
-    let session = &record.session;
-    if let Err(e) = store.mail(id, session.expires_at) {
+    if let Err(e) = store.mail(id, record.expires_at) {
         log::error!(QWD_SESSION = id.as_str();
             "The owner of session {id} gets no mail, since that cannot be written down: {e}.");
         return false;
     }
     let sent = send();
-    let (owner, machine, to) = (session.owner_shown(), session.machine.as_str(), letter.to());
+    let (owner, machine, to) = (record.owner_shown(), record.spec.machine.as_str(), letter.to());
     match &sent {
         Ok(()) => log::info!(QWD_SESSION = id.as_str(), QWD_OWNER = owner.as_str(), QWD_MACHINE = machine;
             "{owner} was told by mail to {to} that session {id} ends soon."),
@@ -122,8 +120,8 @@ mod tests {
 
     fn long(owner: &str) -> Record {
         let mut record = record(ID, owner);
-        record.session.created_at = 1000;
-        record.session.expires_at = 8200;
+        record.created_at = 1000;
+        record.expires_at = 8200;
         record
     }
 
@@ -151,7 +149,7 @@ mod tests {
         assert_eq!(link, "https://desk.example.org/x/sessions/abcdefghij");
         assert!(post(&store, &id, &session, &letter, || Ok(())));
         assert!(due(&session, 6500).is_none());
-        session.session.expires_at = 9000;
+        session.expires_at = 9000;
         assert!(due(&session, 6500).is_none() && due(&session, 7500).is_some());
         store.ask(&id, &Asked::Expiry).unwrap();
         assert!(due(&session, 7500).is_none());

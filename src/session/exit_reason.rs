@@ -1,6 +1,6 @@
 //! Why a session ended, from what systemd reports and who asked.
 
-use crate::model::{Owner, State, Word};
+use crate::model::{Event, Owner, Word};
 use crate::qemu::exit;
 
 /// Who asked for the end, if anybody did. Written down by the first who asks.
@@ -42,8 +42,8 @@ pub struct Outcome {
 /// The verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitReason {
-    /// `Ended` or `Failed`.
-    pub state: State,
+    /// `End` or `Fail`.
+    pub event: Event,
     /// The journal's message id.
     pub message_id: &'static str,
     /// The kind of problem, where it is one.
@@ -60,11 +60,11 @@ pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> ExitReason {
         && !matches!(asked, Asked::Nobody | Asked::FailedStart);
     let message = "It could not be started, and was ended by the server.".to_owned();
     if *asked == Asked::FailedStart && !explains_itself(outcome) {
-        return ExitReason { state: State::Failed, message_id: id::FAILED, word: Some(Word::Failed), message };
+        return ExitReason { event: Event::Fail, message_id: id::FAILED, word: Some(Word::Failed), message };
     }
     if !matches!(outcome.result.as_str(), "success" | "unknown") && !cut_off {
         let (word, message) = accident(outcome);
-        return ExitReason { state: State::Failed, message_id: id::FAILED, word: Some(word), message };
+        return ExitReason { event: Event::Fail, message_id: id::FAILED, word: Some(word), message };
     }
     let (message_id, message) = match asked {
         Asked::Nobody | Asked::FailedStart if outcome.result == "unknown" => {
@@ -79,7 +79,7 @@ pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> ExitReason {
         Asked::DiskFull => {
             let text = "It filled the server's disk and could not be paused, so the server ended it.";
             return ExitReason {
-                state: State::Failed,
+                event: Event::Fail,
                 message_id: id::FAILED,
                 word: Some(Word::NoSpace),
                 message: text.to_owned(),
@@ -87,7 +87,7 @@ pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> ExitReason {
         }
         Asked::Expiry => (id::EXPIRED, "Its lifetime was over.".to_owned()),
     };
-    ExitReason { state: State::Ended, message_id, word: None, message }
+    ExitReason { event: Event::End, message_id, word: None, message }
 }
 
 /// Return whether QEMU or its start ended by itself, rather than by the launcher's stop.
@@ -179,7 +179,7 @@ mod tests {
     fn running_out_of_memory_is_told_on_both_kinds_of_cgroup() {
         for seen in [outcome("oom-kill", "killed", "KILL"), outcome("signal", "killed", "KILL")] {
             let reason = explain(&owner("pam:alice"), &Asked::Nobody, &seen);
-            assert_eq!(reason.state, State::Failed);
+            assert_eq!(reason.event, Event::Fail);
             assert!(reason.message.contains("more memory than it may have"), "{seen:?}");
         }
         let told = |seen: Outcome| explain(&owner("pam:alice"), &Asked::Nobody, &seen).message;
@@ -195,12 +195,12 @@ mod tests {
     fn an_end_that_no_unit_has_reported_is_told_as_what_it_is() {
         let told = |asked: &Asked, was_up| explain(&owner("pam:alice"), asked, &Outcome::unreported(was_up));
         let unknown = told(&Asked::Nobody, true);
-        assert_eq!((unknown.state, unknown.word), (State::Ended, None));
+        assert_eq!((unknown.event, unknown.word), (Event::End, None));
         assert_eq!(unknown.message, "It has ended. The server could not find out why.");
         assert_eq!(told(&by("pam:alice", "alice"), true).message, "It was stopped by its owner.");
         assert_eq!(told(&Asked::Expiry, false).message, "Its lifetime was over.");
         let interrupted = told(&Asked::Nobody, false);
-        assert_eq!(interrupted.state, State::Failed);
+        assert_eq!(interrupted.event, Event::Fail);
         assert!(interrupted.message.contains("interrupted"));
     }
 
@@ -211,7 +211,7 @@ mod tests {
         for seen in [outcome("success", "exited", "0"), outcome("signal", "killed", "KILL"), Outcome::unreported(true)]
         {
             let reason = told(seen);
-            assert_eq!((reason.state, reason.word), (State::Failed, Some(Word::Failed)));
+            assert_eq!((reason.event, reason.word), (Event::Fail, Some(Word::Failed)));
             assert_eq!(reason.message, "It could not be started, and was ended by the server.");
         }
     }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_guest_cut_off_on_request_did_not_fail() {
         let reason = explain(&owner("pam:alice"), &Asked::Expiry, &outcome("signal", "killed", "KILL"));
-        assert_eq!(reason.state, State::Ended);
+        assert_eq!(reason.event, Event::End);
     }
 
     #[test]

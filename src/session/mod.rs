@@ -1,11 +1,16 @@
 //! A session as the server knows it: what was asked for, its record, where that is kept, and its end.
 
 mod exit_reason;
+mod marks;
+mod record;
+mod spec;
 mod store;
 mod teardown;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use exit_reason::{Asked, ExitReason, Outcome, explain, is_finished};
-pub use store::{Lock, Notice, OnRecord, Record, ShareRecord, Store, is_running};
+pub use record::{Notice, Record, Run, ShareRecord};
+pub use spec::{DiskKind, Spec};
+pub use store::{Lock, OnRecord, Store};
 pub use teardown::{finish, forget_log_fields, stray_disks, stray_log_fields};

@@ -1,246 +1,227 @@
-//! What is written down about sessions, below `/run/qemu-web-desktop`, for root's eyes only.
+//! Where what is known of sessions is kept, for root's eyes only.
 //!
-//! `records/ID.json` exists as long as the session does; `records/ID.asked` says who asked for its
-//! end, and belongs to the first who did; `sessions/ID` has the sockets of its monitors; `records/ID.start` permits systemd to start its unit, until that is up; `records/ID.mailed` says for which end its owner has been
-//! warned by mail; `ended/ID.json` tells the owner how it went, for a day.
-//! The launcher makes and changes records, the units that run at a session's end remove them; a
-//! lock keeps a change from bringing back what has just been removed. A damaged file harms nobody
-//! but itself.
+//! A record lies in `/run/qemu-web-desktop/records` as `ID.json`, and in `/var/lib/qemu-web-desktop/sessions` while its
+//! state outlives a boot. Beside it are marks (`marks.rs`); `sessions/ID` has the sockets of the monitors; `ended/ID.json`
+//! tells the owner for a day how the session ended.
+//!
+//! The launcher makes and changes records, and the units at a session's end remove them; a lock keeps a change from
+//! restoring what was removed. A damaged file affects its own session alone. A record that a newer version wrote is kept
+//! as it is: this version knows nothing of what it says.
 
-use super::Asked;
-use crate::bus::Session;
-use crate::model::{Owner, Role, SessionId, State, Word};
+use super::{Notice, Record};
+use crate::model::{SessionId, State};
 use crate::monitor::sockets;
 use crate::whole;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+/// The version of the records that this program writes. It reads no other.
+const VERSION: u64 = 1;
 
 /// A program that has not finished a file after this time was killed.
 const HALF_WRITTEN: Duration = Duration::from_secs(60);
 
-/// A right to obtain tickets, as it is kept: the secret only as its SHA-256.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShareRecord {
-    /// Names it among the shares of its session.
-    pub id: String,
-    /// What its holder may do.
-    pub role: Role,
-    /// SHA-256 of the secret in hexadecimal.
-    pub secret_sha256: String,
-    /// Seconds since 1970.
-    pub created_at: u64,
-    /// Seconds since 1970; zero: as long as the session.
-    pub expires_at: u64,
-    /// Good for one browser. (Records of the first version lack this and what follows.)
-    #[serde(default)]
-    pub once: bool,
-    /// SHA-256 of the link's own secret, once a browser has used it up and has another.
-    #[serde(default)]
-    pub spent_sha256: Option<String>,
-    /// When the first came by it, in seconds since 1970; zero: nobody yet.
-    #[serde(default)]
-    pub used_at: u64,
-    /// The name of the first, as people read it; empty: somebody without one.
-    #[serde(default)]
-    pub used_by: String,
-    /// The first as `PROOF:NAME`.
-    #[serde(default)]
-    pub used_by_id: String,
-}
-
-/// A session that exists.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// What the owner may know.
-    pub session: Session,
-    /// Zero. Before timers had the end in their names, it counted them; either version reads the other's records.
-    pub timer: u32,
-    /// Its shares.
-    pub shares: Vec<ShareRecord>,
-    /// The folder of its disk, if that is not private to its unit.
-    pub disk_folder: Option<PathBuf>,
-    /// The folder of its disk, if that is to be kept (`images::Kept`).
-    #[serde(default)]
-    pub keeps: Option<PathBuf>,
-    /// The most bytes that its disk may have; zero: no bound.
-    #[serde(default)]
-    pub disk_max: u64,
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Notice {
-    /// What the owner may know; `state` and `message` say how it ended.
-    pub session: Session,
-    /// Seconds since 1970.
-    pub ended_at: u64,
-    /// The kind of problem, where it was one.
-    pub word: Option<String>,
-}
-
-impl Notice {
-    /// The kind of problem, where it was one.
-    pub fn word(&self) -> Option<Word> {
-        Word::ALL.into_iter().find(|w| self.word.as_deref() == Some(w.as_str()))
-    }
-}
-
-/// The folders, below a root that tests may move.
+/// The directories, below a root that tests may move.
 #[derive(Clone, Debug)]
 pub struct Store {
-    records: PathBuf,
+    pub(super) records: PathBuf,
+    suspended: PathBuf,
     ended: PathBuf,
     sessions: PathBuf,
 }
 
 /// A session's record as it is on disk.
+#[derive(Debug, PartialEq)]
 pub enum OnRecord {
     /// There is none.
     Missing,
     /// There is one that makes no sense.
     Damaged,
+    /// There is one that a newer version of the programs wrote.
+    Newer,
     /// There is a good one.
     Readable(Box<Record>),
 }
 
+/// A record as its file has it.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RecordFile<R> {
+    version: u64,
+    record: R,
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct AnyRecordFile {
+    version: u64,
+}
+
 /// Held while records are changed or removed.
 pub struct Lock {
-    _folder: File,
+    _directory: File,
 }
 
 impl Store {
-    /// The store below `root` (`/`).
+    /// Return the store below `root` (`/`).
     pub fn new(root: &Path) -> Self {
+        use crate::unit::{ENDED_DIR, RECORDS_DIR, SESSIONS_DIR, SUSPENDED_DIR};
         let below = |p: &str| root.join(p.trim_start_matches('/'));
-        let [records, ended, sessions] =
-            [crate::unit::RECORDS_DIR, crate::unit::ENDED_DIR, crate::unit::SESSIONS_DIR].map(below);
-        Self { records, ended, sessions }
+        let [records, suspended, ended, sessions] = [RECORDS_DIR, SUSPENDED_DIR, ENDED_DIR, SESSIONS_DIR].map(below);
+        Self { records, suspended, ended, sessions }
     }
 
-    /// The folder of the records, for those who watch it.
+    /// Return the directory of the records of sessions that a boot ends, for those who watch it.
     pub fn folder(&self) -> &Path {
         &self.records
     }
 
-    /// The directory of all sessions' directories.
+    /// Return the directory of all sessions' directories.
     pub fn sessions(&self) -> &Path {
         &self.sessions
     }
 
-    /// The directory of the session's monitor sockets.
+    /// Return the directory of the session's monitor sockets.
     pub fn sockets(&self, id: &SessionId) -> PathBuf {
         self.sessions.join(id.as_str())
     }
 
-    /// Waits for its turn.
+    /// Wait until nobody else changes records.
     pub fn lock(&self) -> io::Result<Lock> {
-        let folder = File::open(&self.records)?;
-        flock(&folder, FlockOperation::LockExclusive)?;
-        Ok(Lock { _folder: folder })
+        let directory = File::open(&self.records)?;
+        flock(&directory, FlockOperation::LockExclusive)?;
+        Ok(Lock { _directory: directory })
     }
 
-    fn record_path(&self, id: &SessionId) -> PathBuf {
-        self.records.join(format!("{id}.json"))
+    /// Return where the record may lie, in the order in which it is looked for. There are two only if a program was killed
+    /// between writing the one and removing the other. A session is recorded as suspended after it was saved and until
+    /// it is restored, so that record is true as long as it exists.
+    fn record_paths(&self, id: &SessionId) -> [PathBuf; 2] {
+        [&self.suspended, &self.records].map(|directory| directory.join(format!("{id}.json")))
     }
 
-    fn asked_path(&self, id: &SessionId) -> PathBuf {
-        self.records.join(format!("{id}.asked"))
-    }
-
-    fn permit_path(&self, id: &SessionId) -> PathBuf {
-        self.records.join(crate::unit::start_permit(id))
-    }
-
-    fn mailed_path(&self, id: &SessionId) -> PathBuf {
-        self.records.join(format!("{id}.mailed"))
+    /// Return where the record of a session in this state lies.
+    fn record_path(&self, id: &SessionId, state: State) -> PathBuf {
+        let [suspended, records] = self.record_paths(id);
+        if state.outlives_boot() { suspended } else { records }
     }
 
     fn notice_path(&self, id: &SessionId) -> PathBuf {
         self.ended.join(format!("{id}.json"))
     }
 
-    /// Write a new session down, and that its unit may be started once. The record first: what has none is a stray.
+    /// Record a new session, and permit its unit to be started once. The record first: a permit without one is a stray.
     pub fn create(&self, id: &SessionId, record: &Record) -> io::Result<()> {
-        write(&self.record_path(id), record)?;
-        let permitted = File::create(self.permit_path(id));
+        self.write_record(id, record)?;
+        let permitted = self.permit(id);
         if permitted.is_err() {
-            let _ = remove(&self.record_path(id));
+            let _ = self.remove_record(id);
         }
-        permitted.map(drop)
+        permitted
     }
 
-    /// Remove the permit to start the session's unit. One that is removed already is fine.
-    pub fn spend_permit(&self, id: &SessionId) -> io::Result<()> {
-        remove(&self.permit_path(id))
-    }
-
-    /// Writes a change down, unless the session has ended meanwhile: then `false`.
+    /// Record a change, unless the session has ended meanwhile: then return `false`.
     pub fn update(&self, id: &SessionId, record: &Record) -> io::Result<bool> {
         let _lock = self.lock()?;
-        let path = self.record_path(id);
-        if !path.exists() {
-            return Ok(false);
+        match self.look_up(id)? {
+            OnRecord::Missing => Ok(false),
+            OnRecord::Newer => Err(io::Error::other("a newer version of qemu-web-desktop wrote it")),
+            OnRecord::Damaged | OnRecord::Readable(_) => self.write_record(id, record).map(|()| true),
         }
-        write(&path, record).map(|()| true)
     }
 
-    /// The record of a session, if there is one that can be read.
+    /// Write the record where its state demands, and nowhere else.
+    fn write_record(&self, id: &SessionId, record: &Record) -> io::Result<()> {
+        let path = self.record_path(id, record.state());
+        let how = if record.state().outlives_boot() { whole::PRIVATE.lasting() } else { whole::PRIVATE };
+        write(&path, &RecordFile { version: VERSION, record }, how)?;
+        self.record_paths(id).iter().filter(|other| **other != path).try_for_each(|other| remove(other))
+    }
+
+    fn remove_record(&self, id: &SessionId) -> io::Result<()> {
+        self.record_paths(id).iter().try_for_each(|path| remove(path))
+    }
+
+    /// Return the record of a session, if there is one that can be read.
     pub fn read(&self, id: &SessionId) -> Option<Record> {
-        read(&self.record_path(id))
+        match self.look_up(id) {
+            Ok(OnRecord::Readable(record)) => Some(*record),
+            Ok(OnRecord::Missing | OnRecord::Newer) => None,
+            Ok(OnRecord::Damaged) => {
+                log::warn!("The record of session {id} is damaged.");
+                None
+            }
+            Err(e) => {
+                log::warn!("The record of session {id} cannot be read: {e}.");
+                None
+            }
+        }
     }
 
     /// Read a session's record; an error says nothing about whether there is one, as when descriptors have run out.
     pub fn look_up(&self, id: &SessionId) -> io::Result<OnRecord> {
-        match fs::read(self.record_path(id)) {
-            Ok(text) => {
-                Ok(serde_json::from_slice(&text)
-                    .map_or(OnRecord::Damaged, |record| OnRecord::Readable(Box::new(record))))
+        for path in self.record_paths(id) {
+            match fs::read(path) {
+                Ok(text) => return Ok(parse(&text)),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
             }
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(OnRecord::Missing),
-            Err(e) => Err(e),
         }
+        Ok(OnRecord::Missing)
     }
 
-    /// Return whether the session is written down. If that cannot be found out, it is.
+    /// Return the file of the session's record, if there is one.
+    pub fn find_file(&self, id: &SessionId) -> Option<PathBuf> {
+        self.record_paths(id).into_iter().find(|path| path.exists())
+    }
+
+    /// Return whether the session is recorded, by whatever version. If that cannot be found out, it is.
     pub fn exists(&self, id: &SessionId) -> bool {
-        self.record_path(id).try_exists().unwrap_or(true)
+        self.record_paths(id).iter().any(|path| path.try_exists().unwrap_or(true))
     }
 
-    /// All sessions written down.
+    /// Return all sessions whose records can be read.
     pub fn all(&self) -> io::Result<Vec<(SessionId, Record)>> {
         Ok(self.ids()?.into_iter().filter_map(|id| self.read(&id).map(|r| (id, r))).collect())
     }
 
-    /// The ids of all records, also of damaged ones.
+    /// Return the ids of all records, also of those that cannot be read.
     pub fn ids(&self) -> io::Result<Vec<SessionId>> {
-        ids(&self.records)
+        let mut all = ids(&self.records)?;
+        match ids(&self.suspended) {
+            Ok(suspended) => all.extend(suspended),
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        all.sort();
+        all.dedup();
+        Ok(all)
     }
 
-    /// Forgets a session, and removes its monitors' sockets; one that is forgotten already is fine.
+    /// Forget a session, and remove its monitors' sockets, unless a newer version recorded it. One that is forgotten
+    /// already is fine.
     pub fn remove(&self, _: &Lock, id: &SessionId) -> io::Result<()> {
+        if matches!(self.look_up(id), Ok(OnRecord::Newer)) {
+            return Ok(());
+        }
         sockets::remove_all(&self.sockets(id))?;
-        remove(&self.permit_path(id))?;
-        remove(&self.asked_path(id))?;
-        remove(&self.mailed_path(id))?;
-        remove(&self.record_path(id))
+        self.remove_marks(id)?;
+        self.remove_record(id)
     }
 
-    /// Remove what is left of sessions that are off the record, and files that a killed program had half written. Return
-    /// a sentence for each.
+    /// Remove marks of sessions that are not recorded, and files that a killed program had half written. Return a
+    /// message for each.
     pub fn remove_strays(&self) -> Vec<String> {
         // All but records are made under the lock and where there is a record, or after it.
         let Ok(_lock) = self.lock() else { return Vec::new() };
-        let paths = [&self.records, &self.ended].into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
-        paths
+        let directories = [&self.records, &self.suspended, &self.ended];
+        let entries = directories.into_iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
+        entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| self.is_stray(path))
             .map(|path| match remove(&path) {
@@ -251,102 +232,52 @@ impl Store {
     }
 
     fn is_stray(&self, path: &Path) -> bool {
-        if whole::is_half_written(path) {
-            return is_older(path, HALF_WRITTEN);
-        }
-        let Some((id, mark)) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.split_once('.')) else {
-            return false;
-        };
-        let is_mark = matches!(mark, "start" | "asked" | "mailed");
-        is_mark && id.parse().is_ok_and(|id: SessionId| !self.exists(&id))
+        if whole::is_half_written(path) { is_older(path, HALF_WRITTEN) } else { self.is_stray_mark(path) }
     }
 
-    /// Writes down who asked for the end, unless somebody did before.
-    pub fn ask(&self, id: &SessionId, asked: &Asked) -> io::Result<()> {
-        let text = match asked {
-            Asked::Nobody => return Ok(()),
-            Asked::Person(person, shown) => format!("person {person} {shown}"),
-            Asked::Expiry => "expiry".to_owned(),
-            Asked::FailedStart => "start".to_owned(),
-            Asked::DiskFull => "disk-full".to_owned(),
-        };
-        let _lock = self.lock()?;
-        if !self.record_path(id).exists() {
-            return Ok(());
-        }
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.asked_path(id));
-        match file {
-            Ok(mut file) => file.write_all(text.as_bytes()),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Who asked for the end.
-    pub fn asked(&self, id: &SessionId) -> Asked {
-        let text = fs::read_to_string(self.asked_path(id)).unwrap_or_default();
-        match text.split_once(' ') {
-            Some(("person", rest)) => {
-                // The first version wrote the name alone.
-                let (person, shown) = rest.split_once(' ').unwrap_or(("", rest));
-                Asked::Person(Owner::recorded(person, shown), shown.to_owned())
-            }
-            _ if text == "expiry" => Asked::Expiry,
-            _ if text == "start" => Asked::FailedStart,
-            _ if text == "disk-full" => Asked::DiskFull,
-            _ => Asked::Nobody,
-        }
-    }
-
-    /// Writes down that the owner needs no mail any more about this end of the session.
-    pub fn mail(&self, id: &SessionId, expires_at: u64) -> io::Result<()> {
-        let _lock = self.lock()?;
-        if self.record_path(id).exists() { write(&self.mailed_path(id), &expires_at) } else { Ok(()) }
-    }
-
-    /// Take back that the owner needs no mail.
-    pub fn unmail(&self, id: &SessionId) -> io::Result<()> {
-        remove(&self.mailed_path(id))
-    }
-
-    /// The end of the session about which its owner needs no mail any more; zero: none.
-    pub fn mailed(&self, id: &SessionId) -> u64 {
-        read(&self.mailed_path(id)).unwrap_or(0)
-    }
-
-    /// Tells how a session ended.
+    /// Post how a session ended.
     pub fn post(&self, id: &SessionId, notice: &Notice) -> io::Result<()> {
-        write(&self.notice_path(id), notice)
+        write(&self.notice_path(id), notice, whole::PRIVATE)
     }
 
-    /// How a session ended, if that was within the last day.
+    /// Return how a session ended, if that was within the last day.
     pub fn notice(&self, id: &SessionId) -> Option<Notice> {
         read(&self.notice_path(id))
     }
 
-    /// All notices.
+    /// Return all notices.
     pub fn notices(&self) -> Vec<(SessionId, Notice)> {
         ids(&self.ended).unwrap_or_default().into_iter().filter_map(|id| self.notice(&id).map(|n| (id, n))).collect()
     }
 
-    /// When the notices were last changed.
+    /// Return when the notices were last changed.
     pub fn ended_changed(&self) -> Option<SystemTime> {
-        self.ended.metadata().and_then(|folder| folder.modified()).ok()
+        self.ended.metadata().and_then(|directory| directory.modified()).ok()
     }
 
-    /// Forgets how a session ended.
+    /// Remove the notice of a session.
     pub fn remove_notice(&self, id: &SessionId) -> io::Result<()> {
         remove(&self.notice_path(id))
     }
 }
 
-fn ids(folder: &Path) -> io::Result<Vec<SessionId>> {
-    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+/// Tell apart what a record's file can be.
+fn parse(text: &[u8]) -> OnRecord {
+    match serde_json::from_slice::<AnyRecordFile>(text) {
+        Ok(file) if file.version > VERSION => OnRecord::Newer,
+        Ok(file) if file.version == VERSION => serde_json::from_slice::<RecordFile<Record>>(text)
+            .map_or(OnRecord::Damaged, |file| OnRecord::Readable(Box::new(file.record))),
+        _ => OnRecord::Damaged,
+    }
+}
+
+fn ids(directory: &Path) -> io::Result<Vec<SessionId>> {
+    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     let id = |name: OsString| name.into_string().ok()?.strip_suffix(".json")?.parse().ok();
     Ok(names.into_iter().filter_map(id).collect())
 }
 
-fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return None,
@@ -358,11 +289,11 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     serde_json::from_slice(&text).map_err(|e| log::warn!("{} is damaged: {e}", path.display())).ok()
 }
 
-fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    whole::write(path, &serde_json::to_vec(value).map_err(io::Error::other)?, whole::PRIVATE)
+pub(super) fn write<T: Serialize>(path: &Path, value: &T, how: whole::How) -> io::Result<()> {
+    whole::write(path, &serde_json::to_vec(value).map_err(io::Error::other)?, how)
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
         _ => Ok(()),
@@ -374,15 +305,12 @@ fn is_older(path: &Path, age: Duration) -> bool {
     written.is_ok_and(|written| written.elapsed().is_ok_and(|passed| passed > age))
 }
 
-/// Whether the session of this record has its screen up.
-pub fn is_running(record: &Record) -> bool {
-    record.session.state == State::Running.as_str()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{record, store};
     use super::*;
+    use crate::model::Owner;
+    use crate::session::Asked;
 
     const ID: &str = "abcdefghij";
 
@@ -398,13 +326,15 @@ mod tests {
         store.ask(&id, &Asked::Expiry).unwrap();
         store.ask(&id, &by_bob()).unwrap();
         assert_eq!(store.asked(&id), Asked::Expiry);
-        assert!(store.update(&id, &Record { timer: 7, ..record(ID, "alice") }).unwrap());
-        assert_eq!((store.exists(&id), store.read(&id).unwrap().timer), (true, 7));
+        let longer = Record { expires_at: 700, ..record(ID, "alice") };
+        assert!(store.update(&id, &longer).unwrap());
+        assert_eq!((store.exists(&id), store.read(&id).unwrap()), (true, longer));
         assert_eq!(store.mailed(&id), 0);
-        assert!(store.permit_path(&id).exists());
+        let permit = store.folder().join(format!("{ID}.start"));
+        assert!(permit.exists());
         store.spend_permit(&id).unwrap();
         store.spend_permit(&id).unwrap();
-        assert!(!store.permit_path(&id).exists());
+        assert!(!permit.exists());
         store.mail(&id, 100).unwrap();
         assert_eq!(store.mailed(&id), 100);
         assert_eq!(store.all().unwrap().len(), 1);
@@ -436,25 +366,6 @@ mod tests {
         store.ask(&id, &Asked::Expiry).unwrap();
         store.mail(&id, 100).unwrap();
         assert_eq!(fs::read_dir(store.folder()).unwrap().count(), 0);
-        fs::remove_dir_all(root).unwrap();
-    }
-
-    #[test]
-    fn a_record_of_the_first_version_is_read() {
-        let (root, store) = store("first");
-        let id: SessionId = ID.parse().unwrap();
-        let mut old = serde_json::to_value(record(ID, "alice")).unwrap();
-        old["session"].as_object_mut().unwrap().remove("description");
-        old["session"].as_object_mut().unwrap().remove("owner_id");
-        old["shares"] = serde_json::json!([
-            {"id": "s1", "role": "view", "secret_sha256": "00", "created_at": 5, "expires_at": 0}
-        ]);
-        fs::write(store.folder().join(format!("{ID}.json")), old.to_string()).unwrap();
-        let share = &store.read(&id).unwrap().shares[0];
-        assert_eq!((share.id.as_str(), share.once, share.used_at), ("s1", false, 0));
-        assert_eq!(store.read(&id).unwrap().session.owner().to_string(), "unknown:alice");
-        fs::write(store.folder().join(format!("{ID}.asked")), "person alice").unwrap();
-        assert_eq!(store.asked(&id), Asked::Person("unknown:alice".parse().unwrap(), "alice".into()));
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -2,33 +2,42 @@
 //!
 //! Run by the units at a session's end, and by the launcher's sweep for what escaped them.
 
-use super::{Asked, Notice, Outcome, Record, Store, explain, is_finished, is_running};
-use crate::bus::Session;
+use super::{Asked, ExitReason, Notice, OnRecord, Outcome, Record, Store, explain, is_finished};
 use crate::host;
 use crate::images::{Kept, Purpose};
-use crate::journal::Story;
-use crate::model::{Problem, SessionId};
+use crate::model::{Event, Problem, SessionId};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Tells how a session ended and removes all that is left of it. Removing goes on after a failure;
+/// Post how a session ended, and remove all that is left of it. Removing goes on after a failure;
 /// the record goes last, so that what could not be removed is found again. Twice is fine.
+///
+/// The record of a session that has no unit in its state stays, and so does one that a newer version wrote.
 pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Problem> {
     let failed = |e: std::io::Error| Problem::failed(format!("The records cannot be changed: {e}."));
     let lock = store.lock().map_err(failed)?;
-    let Some(record) = store.read(id) else {
-        // Nothing but a damaged record, perhaps: nobody's to tell, but to be removed.
-        forget_log_fields(id);
-        return store.remove(&lock, id).map_err(failed);
-    };
-    let kept = record.keeps.as_deref().and_then(|folder| conclude(folder, &record, &store.asked(id), outcome));
-    tell(store, id, &record, outcome, kept.as_deref());
-    if let Some(folder) = &record.disk_folder {
-        remove_folder(folder)?;
-    }
     forget_log_fields(id);
+    match store.look_up(id) {
+        Ok(OnRecord::Readable(record)) if record.state().has_unit() => finish_recorded(store, &record, outcome)?,
+        Ok(OnRecord::Readable(_)) => return Ok(()),
+        Ok(OnRecord::Newer) => {
+            log::warn!(QWD_SESSION = id.as_str(); "Session {id} has ended, and its record is kept: a newer version of \
+                qemu-web-desktop wrote it. Install that version again, or remove the file.");
+            return Ok(());
+        }
+        // A damaged record names no owner to tell, and is removed.
+        Ok(OnRecord::Damaged | OnRecord::Missing) => {}
+        Err(e) => return Err(Problem::failed(format!("The record of session {id} cannot be read: {e}."))),
+    }
     store.remove(&lock, id).map_err(failed)
+}
+
+fn finish_recorded(store: &Store, record: &Record, outcome: &Outcome) -> Result<(), Problem> {
+    let asked = store.asked(&record.id);
+    let kept = record.persistent_disk().and_then(|folder| conclude(folder, record, &asked, outcome));
+    tell(store, record, explain(&record.owner, &asked, outcome), kept);
+    record.disk_directory().map_or(Ok(()), remove_folder)
 }
 
 /// Puts a disk that was to be kept in force, if what was done to it is finished; else it stays where it is, and
@@ -44,7 +53,7 @@ fn conclude(folder: &Path, record: &Record, asked: &Asked, outcome: &Outcome) ->
         });
     }
     // Before its screen was up, nobody can have done anything.
-    if !is_running(record) {
+    if !record.was_up() {
         return kept.discard().err().map(|problem| problem.message);
     }
     let before = match kept.plan.purpose {
@@ -99,22 +108,20 @@ fn stray_log_fields_in(folder: &Path, store: &Store) -> Vec<String> {
         .collect()
 }
 
-fn tell(store: &Store, id: &SessionId, record: &Record, outcome: &Outcome, kept: Option<&str>) {
-    let session = &record.session;
-    let mut ending = explain(&session.owner(), &store.asked(id), outcome);
-    if let Some(kept) = kept {
-        ending.message = format!("{} {kept}", ending.message);
+/// Report the end in the journal and to the owner.
+fn tell(store: &Store, record: &Record, reason: ExitReason, kept: Option<String>) {
+    let id = &record.id;
+    let message = reason.message + &kept.map(|kept| format!(" {kept}")).unwrap_or_default();
+    let owner = record.owner_shown();
+    let level = if reason.event == Event::Fail { log::Level::Error } else { log::Level::Info };
+    let line = format!("Session {id} of {owner} has ended. {message}");
+    record.story(&owner).tell(level, reason.message_id, line);
+    let mut ended = Record { shares: Vec::new(), ..record.clone() };
+    if let Err(impossible) = ended.apply(reason.event) {
+        log::error!(QWD_SESSION = id.as_str(); "The end of session {id} cannot be recorded: {impossible}");
     }
-    let owner = session.owner_shown();
-    let story = Story { session: &session.id, owner: &owner, machine: &session.machine };
-    let failed = ending.state == crate::model::State::Failed;
-    let level = if failed { log::Level::Error } else { log::Level::Info };
-    story.tell(level, ending.message_id, format_args!("Session {id} of {owner} has ended. {}", ending.message));
-    let notice = Notice {
-        session: Session { state: ending.state.to_string(), message: ending.message, ..session.clone() },
-        ended_at: host::now(),
-        word: ending.word.map(|w| w.as_str().to_owned()),
-    };
+    let word = reason.word.map(|w| w.as_str().to_owned());
+    let notice = Notice { record: ended, message, ended_at: host::now(), word };
     if let Err(e) = store.post(id, &notice) {
         log::error!(QWD_SESSION = id.as_str(); "The owner of session {id} cannot be told of its end: {e}.");
     }
@@ -160,6 +167,7 @@ mod tests {
     use super::*;
     use crate::images::{Hold, Home, KeptPlan, Work, locate};
     use crate::model::State;
+    use crate::session::Run;
     use crate::session::testing::{record, store};
 
     const ID: &str = "abcdefghij";
@@ -202,14 +210,14 @@ mod tests {
             let (root, store) = store(name);
             let id: SessionId = ID.parse().unwrap();
             let kept = kept(&root);
-            let mut session = Record { keeps: Some(kept.folder().to_owned()), ..record(ID, "root") };
-            session.session.state = state.to_string();
+            let run = Run { persistent_disk: Some(kept.folder().to_owned()), ..Run::default() };
+            let session = Record { run: Some(run), ..record(ID, "root") }.with_state(state);
             store.create(&id, &session).unwrap();
             store.ask(&id, &asked).unwrap();
             finish(&store, &id, outcome).unwrap();
             assert_eq!(fs::read_to_string(root.join("machines/a.img")).unwrap(), image, "{name}");
             assert_eq!(kept.disk().exists(), waits, "{name}");
-            let told = store.notice(&id).unwrap().session.message;
+            let told = store.notice(&id).unwrap().message;
             assert_eq!(told.contains("'qwdctl adopt a.img'"), waits, "{name}: {told}");
             assert!(store.ids().unwrap().is_empty(), "{name}");
             fs::remove_dir_all(root).unwrap();
@@ -222,7 +230,8 @@ mod tests {
         let id: SessionId = ID.parse().unwrap();
         let folder = root.join("disks").join(ID);
         fs::create_dir_all(&folder).unwrap();
-        let session = Record { disk_folder: Some(folder.clone()), ..record(ID, "alice") };
+        let run = Run { disk_directory: Some(folder.clone()), ..Run::default() };
+        let session = Record { run: Some(run), ..record(ID, "alice") };
         store.create(&id, &session).unwrap();
         fs::create_dir_all(store.sockets(&id)).unwrap();
         store.ask(&id, &Asked::Expiry).unwrap();
@@ -232,7 +241,7 @@ mod tests {
         finish(&store, &id, &outcome).unwrap();
         assert!(!folder.exists() && !store.sockets(&id).exists());
         assert!(store.ids().unwrap().is_empty());
-        assert_eq!(store.notice(&id).unwrap().session.message, "Its lifetime was over.");
+        assert_eq!(store.notice(&id).unwrap().message, "Its lifetime was over.");
         fs::remove_dir_all(root).unwrap();
     }
 

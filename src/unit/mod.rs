@@ -16,9 +16,9 @@ mod timer;
 pub use build::build;
 pub use examine::{conversion, examination, kvm_probe, unpacking};
 pub use names::{
-    ENDED_DIR, LIBEXEC, RECORDS_DIR, RUN_DIR, SESSIONS_DIR, SESSIONS_GROUP, ending_units, expiry_timer, expiry_timers,
-    parse_session_unit, parse_timer, parse_timer_unit, session_group, session_unit, session_user, start_permit,
-    tap_unit,
+    ENDED_DIR, LIBEXEC, RECORDS_DIR, RUN_DIR, SESSIONS_DIR, SESSIONS_GROUP, SUSPENDED_DIR, ending_units, expiry_timer,
+    expiry_timers, parse_session_unit, parse_timer, parse_timer_unit, session_group, session_unit, session_user,
+    start_permit, tap_unit,
 };
 pub use session::{SessionPlan, document, session};
 pub use tap::tap;

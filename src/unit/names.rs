@@ -6,6 +6,8 @@ use crate::model::{Problem, SessionId};
 pub const RUN_DIR: &str = "/run/qemu-web-desktop";
 /// Records of sessions, root's alone.
 pub const RECORDS_DIR: &str = "/run/qemu-web-desktop/records";
+/// Records of sessions that outlive a boot, root's alone.
+pub const SUSPENDED_DIR: &str = "/var/lib/qemu-web-desktop/sessions";
 /// Notices of sessions that are over, root's alone.
 pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
 /// Each session has a directory below for its monitors' sockets, root's alone.

@@ -83,10 +83,11 @@ impl Images {
 
     /// A session on that machine, as the launcher would have written it down.
     fn session(&self, machine: &str) {
-        let session = serde_json::json!({"id": "abcdefghij", "owner": "alice", "machine": machine, "state": "running",
-            "message": "", "cpus": 1, "memory_bytes": 1, "created_at": 1, "expires_at": 0, "extendable_until": 0,
-            "accel": "tcg", "network": "none", "notes": []});
-        let record = serde_json::json!({"session": session, "timer": 0, "shares": [], "disk_folder": null});
+        let spec = serde_json::json!({"machine": machine, "description": "", "cpus": 1, "memory": "1", "lifetime": "0",
+            "disk": "scratch"});
+        let record = serde_json::json!({"id": "abcdefghij", "owner": "pam:alice", "owner_name": "alice", "spec": spec,
+            "state": "running", "created_at": 1, "expires_at": 0, "extendable_until": 0, "shares": [], "run": null});
+        let record = serde_json::json!({"version": 1, "record": record});
         self.bed.root.write(&format!("{RECORDS}/abcdefghij.json"), record.to_string());
     }
 }

@@ -108,8 +108,11 @@ impl<'a> Keeper<'a> {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             sessions => sessions.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?,
         };
-        let ids: Vec<String> =
-            sessions.into_iter().filter(|(_, r)| stands(&r.session.machine)).map(|(id, _)| id.to_string()).collect();
+        let ids: Vec<String> = sessions
+            .into_iter()
+            .filter(|(_, r)| stands(r.spec.machine.as_str()))
+            .map(|(id, _)| id.to_string())
+            .collect();
         if ids.is_empty() {
             return Ok(());
         }
