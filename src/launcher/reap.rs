@@ -93,7 +93,7 @@ fn lacks_unit(core: &Core, id: &SessionId, units: &UnitsNow) -> bool {
         return false;
     }
     match core.store.look_up(id) {
-        Ok(OnRecord::Readable(record)) => record.state().has_unit(),
+        Ok(OnRecord::Readable(record)) => !record.state().needs_no_unit(),
         Ok(OnRecord::Missing | OnRecord::Newer) => false,
         Ok(OnRecord::Damaged) | Err(_) => true,
     }

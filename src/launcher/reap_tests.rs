@@ -198,3 +198,53 @@ fn a_launcher_that_begins_anew_sees_to_what_was_starting_and_wakes_who_waits() {
     assert!(woken.join().unwrap().is_some());
     assert_eq!(anew.get(&alice(), &id()).unwrap().state, State::Failed.as_str());
 }
+
+#[test]
+fn a_session_that_needs_no_unit_is_left_alone_and_any_other_without_one_is_finished() {
+    for state in [State::Queued, State::Suspended] {
+        let bench = Bench::new("no-unit", |record| *record = record.clone().with_state(state));
+        let anew = bench.begin_anew();
+        assert_eq!((reap(&bench), reap_sessions(&anew).unwrap().len()), (0, 0), "{state}");
+        assert_eq!((bench.written().state(), anew.table()[&id()].state()), (state, state));
+    }
+    for state in [State::Starting, State::Running, State::Paused, State::Stopping] {
+        let bench = Bench::new("lost-unit", |record| *record = record.clone().with_state(state));
+        assert_eq!((reap(&bench), bench.core.store.exists(&id())), (1, false), "{state}");
+    }
+}
+
+#[test]
+fn a_session_of_a_newer_version_is_kept_and_reported_and_its_unit_left_running() {
+    let bench = running("newer", short);
+    let file = bench.core.store.find_file(&id()).unwrap();
+    let newer = r#"{"version": 2, "record": "of another kind"}"#;
+    fs::write(&file, newer).unwrap();
+    let anew = bench.begin_anew();
+    for _ in 0..2 {
+        // Neither by a launcher that knew it before, nor by one that never did.
+        assert_eq!((reap(&bench), reap_sessions(&anew).unwrap().len()), (0, 0));
+        assert_eq!(bench.running(), names([&session_unit(&id())]));
+        assert_eq!(fs::read_to_string(&file).unwrap(), newer);
+    }
+    let [message] = &anew.newer.messages()[..] else { panic!("one message") };
+    assert!(message.contains(ID) && message.contains(file.to_str().unwrap()), "{message}");
+    let root = Person { admin: true, ..alice() };
+    let [listed] = &anew.list(&root, true)[..] else { panic!("one session") };
+    assert!(listed.message.contains("newer version"), "{}", listed.message);
+    assert!(anew.list(&alice(), false).is_empty());
+    control::stop(&anew, &root, &id()).unwrap();
+    assert_eq!((reap(&bench), reap_sessions(&anew).unwrap().len(), bench.running()), (0, 0, names([])));
+    assert_eq!(fs::read_to_string(&file).unwrap(), newer);
+}
+
+#[test]
+fn a_record_that_was_cut_in_half_is_one_that_is_damaged() {
+    let bench = running("half", |record| record.expires_at = 0);
+    let file = bench.core.store.find_file(&id()).unwrap();
+    let text = fs::read(&file).unwrap();
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let anew = bench.begin_anew();
+    assert_eq!((reap_sessions(&anew).unwrap().len(), bench.running()), (1, names([])));
+    assert_eq!((reap_sessions(&anew).unwrap().len(), file.exists()), (1, false));
+    assert!(anew.newer.messages().is_empty());
+}

@@ -136,9 +136,9 @@ impl State {
         matches!(self, Self::Running | Self::Paused)
     }
 
-    /// Return whether a unit of systemd belongs to it.
-    pub fn has_unit(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Paused | Self::Stopping)
+    /// Return whether the session exists although it has no unit.
+    pub fn needs_no_unit(self) -> bool {
+        matches!(self, Self::Queued | Self::Suspended)
     }
 
     /// Return whether the session exists after the host's next boot.

@@ -75,7 +75,7 @@ fn note(store: &Store, id: &SessionId, record: Option<&Record>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::testing::record;
+    use crate::session::testing::{record, store};
 
     fn ending_at(end: u64) -> Record {
         let mut record = record("abcdefghij", "alice");
@@ -98,5 +98,16 @@ mod tests {
     fn a_session_without_a_record_ends_by_its_timer() {
         assert_eq!([due(None, 1000, 1000), due(None, 0, 1000)], [Due::Now, Due::Now]);
         assert_eq!(due(None, 5000, 1000), Due::Later(5000));
+    }
+
+    #[test]
+    fn a_session_of_a_newer_version_is_not_ended() {
+        let (root, store) = store("expire-newer");
+        let id: SessionId = "abcdefghij".parse().unwrap();
+        store.create(&id, &record("abcdefghij", "alice")).unwrap();
+        std::fs::write(store.find_file(&id).unwrap(), r#"{"version": 2}"#).unwrap();
+        expire(&store, "abcdefghij.100").unwrap();
+        assert_eq!(store.asked(&id), Asked::Nobody);
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -60,10 +60,9 @@ impl Store {
     pub fn asked(&self, id: &SessionId) -> Asked {
         let text = fs::read_to_string(self.asked_path(id)).unwrap_or_default();
         match text.split_once(' ') {
-            Some(("person", rest)) => {
-                let (person, shown) = rest.split_once(' ').unwrap_or((rest, rest));
+            Some(("person", rest)) => rest.split_once(' ').map_or(Asked::Nobody, |(person, shown)| {
                 Asked::Person(Owner::recorded(person, shown), shown.to_owned())
-            }
+            }),
             _ if text == "expiry" => Asked::Expiry,
             _ if text == "start" => Asked::FailedStart,
             _ if text == "disk-full" => Asked::DiskFull,

@@ -2,6 +2,8 @@
 
 mod exit_reason;
 mod marks;
+#[cfg(test)]
+mod properties;
 mod record;
 mod spec;
 mod store;

@@ -406,4 +406,56 @@ mod tests {
         assert!(looked_up("cccccccccc").is_err());
         fs::remove_dir_all(root).unwrap();
     }
+
+    const NEWER: &str = r#"{"version": 2, "record": {"id": 7}, "seals": []}"#;
+
+    #[test]
+    fn a_record_that_was_cut_is_damaged_wherever_that_was() {
+        let (root, store) = store("cut");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        let whole = fs::read(store.find_file(&id).unwrap()).unwrap();
+        assert_eq!(parse(&whole), OnRecord::Readable(Box::new(record(ID, "alice"))));
+        for text in [&whole[..], NEWER.as_bytes()] {
+            assert!((0..text.len()).all(|length| parse(&text[..length]) == OnRecord::Damaged));
+        }
+        assert_eq!(parse(br#"{"version": 0, "record": {}}"#), OnRecord::Damaged);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_record_of_a_newer_version_is_neither_changed_nor_removed() {
+        let (root, store) = store("newer");
+        let id: SessionId = ID.parse().unwrap();
+        store.create(&id, &record(ID, "alice")).unwrap();
+        let file = store.find_file(&id).unwrap();
+        fs::write(&file, NEWER).unwrap();
+        assert_eq!(store.look_up(&id).unwrap(), OnRecord::Newer);
+        assert!(store.update(&id, &record(ID, "alice")).is_err());
+        store.ask(&id, &Asked::Expiry).unwrap();
+        store.remove(&store.lock().unwrap(), &id).unwrap();
+        assert!(store.remove_strays().is_empty());
+        assert_eq!((store.ids().unwrap(), store.exists(&id), store.read(&id)), (vec![id.clone()], true, None));
+        assert_eq!(fs::read_to_string(file).unwrap(), NEWER);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn of_a_session_whose_move_was_interrupted_the_saved_state_counts() {
+        let (root, store) = store("interrupted");
+        let id: SessionId = ID.parse().unwrap();
+        let running = record(ID, "alice");
+        let suspended = running.clone().with_state(State::Suspended);
+        store.create(&id, &suspended).unwrap();
+        write(
+            &store.folder().join(format!("{ID}.json")),
+            &RecordFile { version: VERSION, record: &running },
+            whole::PRIVATE,
+        )
+        .unwrap();
+        assert_eq!((store.read(&id), store.ids().unwrap()), (Some(suspended), vec![id.clone()]));
+        store.remove(&store.lock().unwrap(), &id).unwrap();
+        assert!(!store.exists(&id));
+        fs::remove_dir_all(root).unwrap();
+    }
 }

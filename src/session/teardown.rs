@@ -13,14 +13,14 @@ use std::path::Path;
 /// Post how a session ended, and remove all that is left of it. Removing goes on after a failure;
 /// the record goes last, so that what could not be removed is found again. Twice is fine.
 ///
-/// The record of a session that has no unit in its state stays, and so does one that a newer version wrote.
+/// The record of a session that needs no unit stays, and so does one that a newer version wrote.
 pub fn finish(store: &Store, id: &SessionId, outcome: &Outcome) -> Result<(), Problem> {
     let failed = |e: std::io::Error| Problem::failed(format!("The records cannot be changed: {e}."));
     let lock = store.lock().map_err(failed)?;
     forget_log_fields(id);
     match store.look_up(id) {
-        Ok(OnRecord::Readable(record)) if record.state().has_unit() => finish_recorded(store, &record, outcome)?,
-        Ok(OnRecord::Readable(_)) => return Ok(()),
+        Ok(OnRecord::Readable(record)) if record.state().needs_no_unit() => return Ok(()),
+        Ok(OnRecord::Readable(record)) => finish_recorded(store, &record, outcome)?,
         Ok(OnRecord::Newer) => {
             log::warn!(QWD_SESSION = id.as_str(); "Session {id} has ended, and its record is kept: a newer version of \
                 qemu-web-desktop wrote it. Install that version again, or remove the file.");
@@ -242,6 +242,28 @@ mod tests {
         assert!(!folder.exists() && !store.sockets(&id).exists());
         assert!(store.ids().unwrap().is_empty());
         assert_eq!(store.notice(&id).unwrap().message, "Its lifetime was over.");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_session_without_a_unit_and_a_record_of_a_newer_version_outlive_the_end_of_a_unit() {
+        let (root, store) = store("outlive");
+        let id: SessionId = ID.parse().unwrap();
+        let outcome = Outcome::unreported(true);
+        for state in [State::Queued, State::Suspended] {
+            store.create(&id, &record(ID, "alice").with_state(state)).unwrap();
+            finish(&store, &id, &outcome).unwrap();
+            assert_eq!((store.read(&id).unwrap().state(), store.notice(&id)), (state, None));
+            store.remove(&store.lock().unwrap(), &id).unwrap();
+        }
+        store.create(&id, &record(ID, "alice")).unwrap();
+        let file = store.find_file(&id).unwrap();
+        fs::write(&file, r#"{"version": 99}"#).unwrap();
+        finish(&store, &id, &outcome).unwrap();
+        assert!(file.exists() && store.notice(&id).is_none());
+        fs::write(&file, r#"{"version": 1, "reco"#).unwrap();
+        finish(&store, &id, &outcome).unwrap();
+        assert!(!file.exists() && store.notice(&id).is_none());
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -131,7 +131,7 @@ def test_a_session_of_the_version_before_keeps_its_screen_and_is_the_administrat
     assert "belongs to another user" in picture(bed, own)
     assert alice.call("GET", f"sessions/{shown}")[0] == 200
     record = f"/run/qemu-web-desktop/records/{shown}.json"
-    bed.run("sed", "-i", r's/"owner_id": *"[^"]*"/"owner_id":""/', record)
+    bed.run("sed", "-i", r's/"owner": *"[^"]*"/"owner":"unknown:alice"/', record)
     bed.run("systemctl", "restart", "qwd-launcher")
     assert alice.call("GET", f"sessions/{shown}")[0] == 404
     assert bed.json("show", shown)["proof"] == "unknown"

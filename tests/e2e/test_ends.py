@@ -122,7 +122,7 @@ def test_the_sweep_removes_what_escaped_everybody_else(bed, session):
     bed.run("mkdir", "-p", f"{disks}/bbbbbbbbbb", f"{disks}/not-a-session")
     bed.write("/etc/qemu-web-desktop/config.d/zz.toml", f'[paths]\ndir_snapshots = "{disks}"\n')
     record = json.loads(bed.run("cat", f"/run/qemu-web-desktop/records/{made}.json").stdout)
-    record["session"]["id"] = "cccccccccc"
+    record["record"]["id"] = "cccccccccc"
     bed.write("/run/qemu-web-desktop/records/cccccccccc.json", json.dumps(record))
     bed.write("/run/qemu-web-desktop/records/dddddddddd.json", "{")
     try:

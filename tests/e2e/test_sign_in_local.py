@@ -299,7 +299,7 @@ def test_an_owner_is_told_once_before_each_end(bed, mail_server, empty_mailbox, 
     path = f"/run/qemu-web-desktop/records/{made}.json"
     bed.run("systemctl", "stop", "qwd-launcher")
     record = json.loads(bed.run("cat", path).stdout)
-    record["session"]["created_at"] -= 7200
+    record["record"]["created_at"] -= 7200
     bed.write(path, json.dumps(record))
 
     def sweep():

@@ -113,7 +113,7 @@ class Worker:
         text = next(RECORDS.glob("*.json")).read_text()
         for i in range(count):
             name = COPY + "".join(LETTERS[i // 32 ** k % 32] for k in range(5))
-            (RECORDS / f"{name}.json").write_text(text.replace(json.loads(text)["session"]["id"], name))
+            (RECORDS / f"{name}.json").write_text(text.replace(json.loads(text)["record"]["id"], name))
         # A new one reads them all.
         subprocess.run(["systemctl", "stop", "qwd-launcher"], check=True)
 

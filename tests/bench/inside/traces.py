@@ -78,7 +78,7 @@ class Traces:
 
     def ends(self, id):
         try:
-            end = json.loads((RECORDS / f"{id}.json").read_bytes())["session"]["expires_at"]
+            end = json.loads((RECORDS / f"{id}.json").read_bytes())["record"]["expires_at"]
         except (OSError, ValueError, KeyError, TypeError) as e:
             return [] if self.runs_to_its_timer(id) else [f"runs without a record: {id} ({type(e).__name__})"]
         found = []
