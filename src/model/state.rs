@@ -75,21 +75,6 @@ pub enum Event {
     Fail,
 }
 
-impl Event {
-    /// Every event.
-    pub const ALL: [Self; 9] = [
-        Self::Place,
-        Self::Answer,
-        Self::Pause,
-        Self::Resume,
-        Self::Suspend,
-        Self::Restore,
-        Self::Stop,
-        Self::End,
-        Self::Fail,
-    ];
-}
-
 /// An event that cannot happen to a session in this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpossibleEvent {
@@ -156,7 +141,7 @@ impl State {
 mod tests {
     use super::*;
 
-    const ALL: [State; 8] = [
+    const STATES: [State; 8] = [
         State::Queued,
         State::Starting,
         State::Running,
@@ -167,9 +152,21 @@ mod tests {
         State::Failed,
     ];
 
+    const EVENTS: [Event; 9] = [
+        Event::Place,
+        Event::Answer,
+        Event::Pause,
+        Event::Resume,
+        Event::Suspend,
+        Event::Restore,
+        Event::Stop,
+        Event::End,
+        Event::Fail,
+    ];
+
     #[test]
     fn nothing_follows_an_end_and_an_end_follows_everything_else() {
-        for (state, event) in ALL.into_iter().flat_map(|state| Event::ALL.map(|event| (state, event))) {
+        for (state, event) in STATES.into_iter().flat_map(|state| EVENTS.map(|event| (state, event))) {
             let next = state.after(event);
             if state.is_final() {
                 assert_eq!(next, Err(ImpossibleEvent { state, event }));
@@ -181,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_words_read_back() {
-        for state in ALL {
+        for state in STATES {
             assert_eq!(state.as_str().parse::<State>().unwrap(), state);
         }
         assert_eq!((State::Paused.reported(), State::Stopping.reported()), (State::Running, State::Stopping));

@@ -134,6 +134,34 @@ def test_the_sweep_removes_what_escaped_everybody_else(bed, session):
         bed.run("rm", "-rf", disks, "/etc/qemu-web-desktop/config.d/zz.toml")
 
 
+def test_a_record_of_a_newer_version_is_kept_and_its_session_runs_on(bed, session):
+    made = session()["id"]
+    path = f"/run/qemu-web-desktop/records/{made}.json"
+    good = bed.run("cat", path).stdout
+    newer = json.dumps({"version": 2, "record": {"id": made, "seals": 7}})
+    bed.run("systemctl", "stop", "qwd-launcher")
+    bed.write(path, newer)
+    try:
+        for _ in range(2):
+            bed.run("systemctl", "start", "qwd-reaper.service")
+        assert bed.run("systemctl", "is-active", f"qwd-session-{made}").stdout.strip() == "active"
+        assert bed.run("cat", path).stdout == newer
+        told = f"Session {made} cannot be managed: a newer version of qemu-web-desktop wrote its record."
+        assert any(told in warning for warning in bed.json("status")["warnings"])
+        assert sum(told in line["MESSAGE"] for line in bed.journal(f"QWD_SESSION={made}")) == 1
+        assert "newer version" in bed.json("show", made)["message"]
+        # Whatever ends the session, the record stays.
+        bed.run("systemctl", "stop", f"qwd-session-{made}")
+        bed.wait(f"! systemctl is-active -q qwd-ended@{made}")
+        bed.run("systemctl", "start", "qwd-reaper.service")
+        assert bed.run("cat", path).stdout == newer
+    finally:
+        bed.run("systemctl", "stop", "qwd-launcher")
+        bed.write(path, good)
+        bed.run("systemctl", "start", "qwd-reaper.service")
+    assert bed.run("ls", "/run/qemu-web-desktop/records").stdout == ""
+
+
 def test_a_session_that_ends_without_its_record_leaves_nothing(bed, session):
     made = session()["id"]
     bed.run("rm", f"/run/qemu-web-desktop/records/{made}.json")
