@@ -15,7 +15,7 @@ const MESSAGE: &str =
 const NEWER: &str =
     "A newer version of qemu-web-desktop wrote its record: it continues, and cannot be opened by this one.";
 
-/// What systemd knows of such a session.
+/// Such a session, as systemd knows it.
 pub(super) struct Unrecorded {
     pub id: SessionId,
     pub machine: String,
@@ -26,7 +26,7 @@ pub(super) struct Unrecorded {
 }
 
 impl Unrecorded {
-    /// Return its owner, whom nobody knows.
+    /// Return the owner of each: it is not known.
     pub(super) fn owner() -> Owner {
         Owner::recorded("", "unknown")
     }

@@ -1,4 +1,4 @@
-//! What callers are given of a session: made of its record, and of what is true at this moment.
+//! Sessions as callers of the bus get them: made of the record, and of the facts at this moment.
 
 use super::unrecorded::Unrecorded;
 use crate::bus::Session;
@@ -6,7 +6,7 @@ use crate::host;
 use crate::model::{Pause, State};
 use crate::session::{Notice, Record};
 
-/// What is true of a session beside its record.
+/// The facts of a session at this moment.
 pub(super) struct Live {
     pub state: State,
     /// Why its guest is paused, if it is.
@@ -18,7 +18,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Return what the record says.
+    /// Return the facts as the record has them.
     pub(super) fn recorded(record: &Record) -> Self {
         let extendable_until = record.extendable_until;
         Self { state: record.state(), paused: None, extendable_until, message: String::new() }

@@ -1,9 +1,9 @@
 //! The marks beside a record: files of their own, so that programs that change no records can make them.
 //!
-//! `ID.asked` says who asked for the session's end, and belongs to the first who did; `ID.start` permits systemd to start
-//! its unit, until that is up; `ID.mailed` says for which end its owner has been warned by mail.
+//! `ID.asked` says who asked for the session's end, and belongs to the first who did; `ID.start` permits systemd to
+//! start its unit, until that is up; `ID.mailed` says for which end its owner has been warned by mail.
 
-use super::store::{read, remove, write};
+use super::file::{read, remove, write};
 use super::{Asked, Store};
 use crate::model::{Owner, SessionId};
 use crate::whole;

@@ -1,6 +1,7 @@
-//! A session as the server knows it: what was asked for, its record, where that is kept, and its end.
+//! A session as the server knows it: its specification, its record, the files of that, and its end.
 
 mod exit_reason;
+mod file;
 mod marks;
 #[cfg(test)]
 mod properties;
@@ -12,7 +13,8 @@ mod teardown;
 pub(crate) mod testing;
 
 pub use exit_reason::{Asked, ExitReason, Outcome, explain, is_finished};
+pub use file::OnRecord;
 pub use record::{Notice, Record, Run, ShareRecord};
 pub use spec::{DiskKind, Spec};
-pub use store::{Lock, OnRecord, Store};
+pub use store::{Lock, Store};
 pub use teardown::{finish, forget_log_fields, stray_disks, stray_log_fields};

@@ -1,4 +1,4 @@
-//! What holds for every sequence of events in a session's life.
+//! Properties of every sequence of events in a session's life.
 
 use super::testing::{record, store};
 use super::{Record, Run, Store};

@@ -1,4 +1,4 @@
-//! What is recorded of a session. The bus, the JSON and the file are made from it at the edges alone.
+//! The record of a session, from which the bus, the JSON and the file are made at the edges alone.
 
 use super::Spec;
 use crate::journal::Story;
@@ -17,7 +17,7 @@ pub struct Record {
     pub owner: Owner,
     /// The owner's name as people read it. It proves nothing.
     pub owner_name: String,
-    /// What was asked for.
+    /// The request, with every default filled in.
     pub spec: Spec,
     /// The last state that had to be recorded; [`Record::apply`] alone changes it.
     pub(super) state: State,
@@ -29,11 +29,11 @@ pub struct Record {
     pub extendable_until: u64,
     /// Its share links.
     pub shares: Vec<ShareRecord>,
-    /// What it got when it was placed.
+    /// The resources and facts of its placement.
     pub run: Option<Run>,
 }
 
-/// What exists only once a session was placed.
+/// The part of a record that exists only once the session was placed.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -115,7 +115,7 @@ impl Record {
         }
     }
 
-    /// Record what the session got; its unit is going to be started.
+    /// Record the placement; the unit is going to be started.
     pub fn place(&mut self, run: Run) -> Result<(), ImpossibleEvent> {
         self.apply(Event::Place)?;
         self.run = Some(run);

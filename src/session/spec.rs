@@ -1,4 +1,4 @@
-//! What was asked for, with every default filled in: nothing of it depends on when or where the session runs.
+//! The request for a session, with every default filled in: nothing of it depends on when or where the session runs.
 
 use crate::model::{Bytes, Lifetime, MachineName};
 use serde::{Deserialize, Serialize};

@@ -1,27 +1,23 @@
-//! Where what is known of sessions is kept, for root's eyes only.
+//! The records of sessions on disk, which root alone can read.
 //!
-//! A record lies in `/run/qemu-web-desktop/records` as `ID.json`, and in `/var/lib/qemu-web-desktop/sessions` while its
-//! state outlives a boot. Beside it are marks (`marks.rs`); `sessions/ID` has the sockets of the monitors; `ended/ID.json`
-//! tells the owner for a day how the session ended.
+//! A record lies in `/run/qemu-web-desktop/records` as `ID.json`, and in `/var/lib/qemu-web-desktop/sessions` while
+//! its state outlives a boot. Beside it are marks (`marks.rs`); `sessions/ID` has the sockets of the monitors, and
+//! `ended/ID.json` tells the owner for a day how the session ended.
 //!
 //! The launcher makes and changes records, and the units at a session's end remove them; a lock keeps a change from
-//! restoring what was removed. A damaged file affects its own session alone. A record that a newer version wrote is kept
-//! as it is: this version knows nothing of what it says.
+//! restoring a record that was removed. A damaged file affects its own session alone, and a record that a newer version
+//! wrote is kept as it is.
 
-use super::{Notice, Record};
+use super::file::{ids, parse_record, read, remove, write, write_record};
+use super::{Notice, OnRecord, Record};
 use crate::model::{SessionId, State};
 use crate::monitor::sockets;
 use crate::whole;
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-
-/// The version of the records that this program writes. It reads no other.
-const VERSION: u64 = 1;
 
 /// A program that has not finished a file after this time was killed.
 const HALF_WRITTEN: Duration = Duration::from_secs(60);
@@ -33,33 +29,6 @@ pub struct Store {
     suspended: PathBuf,
     ended: PathBuf,
     sessions: PathBuf,
-}
-
-/// A session's record as it is on disk.
-#[derive(Debug, PartialEq)]
-pub enum OnRecord {
-    /// There is none.
-    Missing,
-    /// There is one that makes no sense.
-    Damaged,
-    /// There is one that a newer version of the programs wrote.
-    Newer,
-    /// There is a good one.
-    Readable(Box<Record>),
-}
-
-/// A record as its file has it.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RecordFile<R> {
-    version: u64,
-    record: R,
-}
-
-/// What every version of the file has.
-#[derive(Deserialize)]
-struct AnyRecordFile {
-    version: u64,
 }
 
 /// Held while records are changed or removed.
@@ -98,9 +67,9 @@ impl Store {
         Ok(Lock { _directory: directory })
     }
 
-    /// Return where the record may lie, in the order in which it is looked for. There are two only if a program was killed
-    /// between writing the one and removing the other. A session is recorded as suspended after it was saved and until
-    /// it is restored, so that record is true as long as it exists.
+    /// Return where the record may lie, in the order in which it is looked for. There are two only if a program was
+    /// killed between writing the one and removing the other. A session is recorded as suspended after it was saved and
+    /// until it is restored, so that record is true as long as it exists.
     fn record_paths(&self, id: &SessionId) -> [PathBuf; 2] {
         [&self.suspended, &self.records].map(|directory| directory.join(format!("{id}.json")))
     }
@@ -139,7 +108,7 @@ impl Store {
     fn write_record(&self, id: &SessionId, record: &Record) -> io::Result<()> {
         let path = self.record_path(id, record.state());
         let how = if record.state().outlives_boot() { whole::PRIVATE.lasting() } else { whole::PRIVATE };
-        write(&path, &RecordFile { version: VERSION, record }, how)?;
+        write_record(&path, record, how)?;
         self.record_paths(id).iter().filter(|other| **other != path).try_for_each(|other| remove(other))
     }
 
@@ -167,7 +136,7 @@ impl Store {
     pub fn look_up(&self, id: &SessionId) -> io::Result<OnRecord> {
         for path in self.record_paths(id) {
             match fs::read(path) {
-                Ok(text) => return Ok(parse(&text)),
+                Ok(text) => return Ok(parse_record(&text)),
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(e),
             }
@@ -258,45 +227,6 @@ impl Store {
     /// Remove the notice of a session.
     pub fn remove_notice(&self, id: &SessionId) -> io::Result<()> {
         remove(&self.notice_path(id))
-    }
-}
-
-/// Tell apart what a record's file can be.
-fn parse(text: &[u8]) -> OnRecord {
-    match serde_json::from_slice::<AnyRecordFile>(text) {
-        Ok(file) if file.version > VERSION => OnRecord::Newer,
-        Ok(file) if file.version == VERSION => serde_json::from_slice::<RecordFile<Record>>(text)
-            .map_or(OnRecord::Damaged, |file| OnRecord::Readable(Box::new(file.record))),
-        _ => OnRecord::Damaged,
-    }
-}
-
-fn ids(directory: &Path) -> io::Result<Vec<SessionId>> {
-    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-    let id = |name: OsString| name.into_string().ok()?.strip_suffix(".json")?.parse().ok();
-    Ok(names.into_iter().filter_map(id).collect())
-}
-
-pub(super) fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return None,
-        Err(e) => {
-            log::warn!("{} cannot be read: {e}", path.display());
-            return None;
-        }
-    };
-    serde_json::from_slice(&text).map_err(|e| log::warn!("{} is damaged: {e}", path.display())).ok()
-}
-
-pub(super) fn write<T: Serialize>(path: &Path, value: &T, how: whole::How) -> io::Result<()> {
-    whole::write(path, &serde_json::to_vec(value).map_err(io::Error::other)?, how)
-}
-
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
     }
 }
 
@@ -410,20 +340,6 @@ mod tests {
     const NEWER: &str = r#"{"version": 2, "record": {"id": 7}, "seals": []}"#;
 
     #[test]
-    fn a_record_that_was_cut_is_damaged_wherever_that_was() {
-        let (root, store) = store("cut");
-        let id: SessionId = ID.parse().unwrap();
-        store.create(&id, &record(ID, "alice")).unwrap();
-        let whole = fs::read(store.find_file(&id).unwrap()).unwrap();
-        assert_eq!(parse(&whole), OnRecord::Readable(Box::new(record(ID, "alice"))));
-        for text in [&whole[..], NEWER.as_bytes()] {
-            assert!((0..text.len()).all(|length| parse(&text[..length]) == OnRecord::Damaged));
-        }
-        assert_eq!(parse(br#"{"version": 0, "record": {}}"#), OnRecord::Damaged);
-        fs::remove_dir_all(root).unwrap();
-    }
-
-    #[test]
     fn a_record_of_a_newer_version_is_neither_changed_nor_removed() {
         let (root, store) = store("newer");
         let id: SessionId = ID.parse().unwrap();
@@ -447,12 +363,7 @@ mod tests {
         let running = record(ID, "alice");
         let suspended = running.clone().with_state(State::Suspended);
         store.create(&id, &suspended).unwrap();
-        write(
-            &store.folder().join(format!("{ID}.json")),
-            &RecordFile { version: VERSION, record: &running },
-            whole::PRIVATE,
-        )
-        .unwrap();
+        write_record(&store.folder().join(format!("{ID}.json")), &running, whole::PRIVATE).unwrap();
         assert_eq!((store.read(&id), store.ids().unwrap()), (Some(suspended), vec![id.clone()]));
         store.remove(&store.lock().unwrap(), &id).unwrap();
         assert!(!store.exists(&id));
