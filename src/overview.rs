@@ -4,6 +4,7 @@
 //! Pure: who reads the figures, and on what they are shown, is the affair of those two.
 
 use crate::bus::{Session, Status, Usage};
+use crate::model::Acceleration;
 use crate::policy::{Reading, Readings};
 use crate::show;
 use serde_json::{Value, json};
@@ -29,10 +30,10 @@ pub struct Used {
 impl Overview {
     /// From what the launcher says, and what it has said before.
     pub fn new(readings: &mut Readings, (status, usages): (Status, Vec<Usage>)) -> Self {
-        readings.keep(|id| usages.iter().any(|usage| usage.session.id == id));
+        readings.keep(|id| usages.iter().any(|usage| usage.session.id.as_str() == id));
         let with_rate = |usage: Usage| {
             let reading = Reading { at: usage.read_at_microseconds, used: usage.cpu_microseconds };
-            Used { busy: readings.busy(&usage.session.id, reading), usage }
+            Used { busy: readings.busy(usage.session.id.as_str(), reading), usage }
         };
         Self { status, sessions: usages.into_iter().map(with_rate).collect() }
     }
@@ -46,7 +47,7 @@ impl Overview {
             }
             value
         };
-        json!({"status": self.status, "sessions": self.sessions.iter().map(session).collect::<Vec<_>>()})
+        json!({"status": self.status.json(), "sessions": self.sessions.iter().map(session).collect::<Vec<_>>()})
     }
 }
 
@@ -120,7 +121,10 @@ impl From<&Status> for Server {
             memory: Gauge::bytes(status.memory_total.saturating_sub(status.memory_available), status.memory_total),
             cpus: Gauge::count(status.cpus_given, status.cpus_max),
             places: Gauge::count(status.sessions, status.sessions_max),
-            accel: if status.accel == "kvm" { "KVM" } else { "TCG, in software" },
+            accel: match status.accel {
+                Acceleration::Kvm => "KVM",
+                Acceleration::Tcg => "TCG, in software",
+            },
         }
     }
 }
@@ -151,17 +155,17 @@ impl Line {
 
 /// A usage for tests: a session of `owner` that has used so many microseconds of CPU time at this moment.
 #[cfg(test)]
-pub fn a_usage(id: &str, owner: &str, at: u64, used: u64) -> Usage {
+pub(crate) fn a_usage(id: &str, owner: &str, at: u64, used: u64) -> Usage {
+    use crate::bus::tests::a_session;
+    use crate::model::Owner;
     Usage {
         session: Session {
-            id: id.into(),
             owner: owner.into(),
-            owner_id: format!("pam:{owner}"),
-            machine: "slax.iso".into(),
-            state: "running".into(),
+            owner_id: Owner::recorded(&format!("pam:{owner}"), owner),
+            machine: "slax.iso".parse().unwrap(),
             cpus: 2,
             created_at: 1_000,
-            ..Session::default()
+            ..a_session(id)
         },
         read_at_microseconds: at,
         cpu_microseconds: used,
@@ -189,13 +193,14 @@ mod tests {
     #[test]
     fn a_rate_takes_two_readings() {
         let mut readings = Readings::default();
-        let mut look = |at, used| Overview::new(&mut readings, (Status::default(), vec![a_usage("a", "x", at, used)]));
+        let mut look =
+            |at, used| Overview::new(&mut readings, (Status::default(), vec![a_usage("aaaaaaaaaa", "x", at, used)]));
         let words = |overview: &Overview| Line::new(&overview.sessions[0], 1_060).busy.words();
         assert_eq!(words(&look(SECOND, 0)), "… of 2");
         let second = look(3 * SECOND, 3 * SECOND);
         assert_eq!(words(&second), "1.50 of 2");
         let value = second.json(|session| json!({"id": session.id}));
-        assert_eq!(value["sessions"][0]["id"], "a");
+        assert_eq!(value["sessions"][0]["id"], "aaaaaaaaaa");
         assert_eq!((&value["sessions"][0]["cpus_busy"], &value["status"]["sessions"]), (&json!(1.5), &json!(0)));
         let line = Line::new(&second.sessions[0], 1_060);
         assert_eq!((line.age.as_str(), line.memory.short().as_str()), ("1 min", "200 MiB/1 GiB"));

@@ -1,6 +1,6 @@
 //! Amounts, times and states as people read them.
 
-use crate::model::{Bytes, Lifetime};
+use crate::model::{Bytes, Lifetime, State};
 
 /// `2 GiB`, `512 MiB`.
 pub fn bytes(bytes: u64) -> String {
@@ -50,13 +50,16 @@ pub fn remaining(end: u64, now: u64) -> String {
 }
 
 /// A session's state in words.
-pub fn state(state: &str) -> &'static str {
+pub fn state(state: State) -> &'static str {
     match state {
-        "starting" => "Starting",
-        "running" => "Running",
-        "stopping" => "Shutting down",
-        "ended" => "Ended",
-        _ => "Failed",
+        State::Queued => "Waiting",
+        State::Starting => "Starting",
+        State::Running => "Running",
+        State::Paused => "Paused",
+        State::Suspended => "Suspended",
+        State::Stopping => "Shutting down",
+        State::Ended => "Ended",
+        State::Failed => "Failed",
     }
 }
 
@@ -113,8 +116,10 @@ mod tests {
 
     #[test]
     fn every_state_has_words_of_its_own() {
-        let words = ["starting", "running", "stopping", "ended", "failed"].map(state);
-        assert_eq!(words, ["Starting", "Running", "Shutting down", "Ended", "Failed"]);
+        use State::{Ended, Failed, Paused, Queued, Running, Starting, Stopping, Suspended};
+        let words = [Queued, Starting, Running, Paused, Suspended, Stopping, Ended, Failed].map(state);
+        let known = ["Waiting", "Starting", "Running", "Paused", "Suspended", "Shutting down", "Ended", "Failed"];
+        assert_eq!(words, known);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where people reach the service: the addresses that are printed and mailed.
 
 use crate::config;
+use crate::model::SessionId;
 use std::path::Path;
 
 /// The address of the pages, without a final slash.
@@ -13,7 +14,7 @@ pub fn base(root: &Path) -> String {
 }
 
 /// The page of a session.
-pub fn session(base: &str, id: &str) -> String {
+pub fn session(base: &str, id: &SessionId) -> String {
     format!("{base}/sessions/{id}")
 }
 

@@ -26,10 +26,16 @@ impl From<zbus::Error> for Problem {
     }
 }
 
-/// The problem behind a failed call: our own, or that the other side could not be reached.
+/// The problem behind a failed call: our own, or that the other side could not be reached or understood.
 pub fn problem_of(error: &zbus::Error) -> Problem {
-    let zbus::Error::MethodError(name, text, _) = error else {
-        return Problem::new(Word::Unavailable, format!("The system bus could not be used: {error}."));
+    let (name, text) = match error {
+        zbus::Error::MethodError(name, text, _) => (name, text),
+        zbus::Error::Variant(error) => {
+            return Problem::failed(format!(
+                "The launcher's answer cannot be read: {error}. If its version is another, 'systemctl restart qwd-launcher' mends that."
+            ));
+        }
+        _ => return Problem::new(Word::Unavailable, format!("The system bus could not be used: {error}.")),
     };
     let text = text.as_deref().unwrap_or_default();
     if let Some(word) = name.as_str().strip_prefix(ERROR_PREFIX) {
@@ -62,6 +68,8 @@ fn passing(error: &zbus::Error) -> bool {
     match error {
         zbus::Error::MethodError(name, ..) => name.as_str() == "org.freedesktop.DBus.Error.NoReply",
         zbus::Error::InputOutput(e) => e.kind() != std::io::ErrorKind::TimedOut,
+        // An answer that cannot be read is the same the next time.
+        zbus::Error::Variant(_) => false,
         _ => true,
     }
 }

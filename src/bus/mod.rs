@@ -1,17 +1,23 @@
 //! Our names and types on the system bus: the launcher's interface, as both sides see it.
 //!
 //! Every value that crosses is a closed, typed record; no argument list, path, unit name or unit
-//! property ever does. Text stays text here and becomes a model type on arrival, so that a bad
-//! value is answered with our own error and not with a marshalling failure.
+//! property ever does. What a request says stays text here and becomes a model type on arrival ([`Request`]), so that
+//! a bad value is answered with our own error and not with a marshalling failure. In answers, the fields are model
+//! types on both sides.
 
+mod as_number;
+mod as_text;
 mod errors;
 mod figures;
+mod json;
 mod launcher;
+mod request;
 mod types;
 
 pub use errors::{asked_again, problem_of};
 pub use figures::{Figures, Usage, seconds};
 pub use launcher::{LauncherProxy, LauncherProxyBlocking};
+pub use request::Request;
 pub use types::*;
 
 /// The launcher's well-known bus name.
@@ -32,3 +38,6 @@ pub const USERS_GROUP: &str = "qwd-users";
 pub const VIEWERS_OF_LINK: usize = 16;
 /// Viewers by all links of one session. The places of owners and administrators are not among them.
 pub const GUESTS_OF_SESSION: usize = 32;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,6 +1,8 @@
 //! What a guest finds, in the words of the configuration.
 
 use crate::model::Bytes;
+use std::fmt;
+use std::str::FromStr;
 
 /// Something that is said by one of a few words.
 pub trait Word: Copy + Sized + 'static {
@@ -55,6 +57,20 @@ words! {
         X86 = "x86_64",
         /// 64-bit ARM.
         Arm = "aarch64",
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        of_words(text)
     }
 }
 

@@ -39,17 +39,17 @@ impl Client {
         Ok(call(&self.launcher, self.asker.clone())?)
     }
 
-    /// One session; an id that cannot be one is answered here.
-    pub(super) fn get(&self, id: &str) -> Result<Session, Problem> {
-        let id = checked(id)?;
-        self.ask(|launcher, asker| launcher.get(asker, id))
+    /// Return one session.
+    pub(super) fn get(&self, id: &SessionId) -> Result<Session, Problem> {
+        self.ask(|launcher, asker| launcher.get(asker, id.as_str()))
     }
 
     /// Waits until the session is in another state than it is in now.
     pub(super) fn wait(&self, session: &Session) -> Result<Session, Problem> {
         let mut failures = 0;
+        let (id, state) = (session.id.as_str(), session.state.as_str());
         loop {
-            match self.ask(|launcher, asker| launcher.wait(asker, &session.id, &session.state, WAIT_SECONDS)) {
+            match self.ask(|launcher, asker| launcher.wait(asker, id, state, WAIT_SECONDS)) {
                 Ok(now) if now.state != session.state => return Ok(now),
                 Ok(_) => failures = 0,
                 Err(problem) => {
@@ -63,10 +63,11 @@ impl Client {
     }
 }
 
-/// The id, if it has an id's form.
-pub(super) fn checked(id: &str) -> Result<&str, Problem> {
-    id.parse::<SessionId>().map(|_| id).map_err(|mut problem| {
-        problem.message = format!("There is no session '{}'; 'qwdctl list' shows those there are.", id.escape_debug());
+/// Return the id that somebody has typed; one that cannot be an id is answered here.
+pub(super) fn parse_id(text: &str) -> Result<SessionId, Problem> {
+    text.parse().map_err(|mut problem: Problem| {
+        problem.message =
+            format!("There is no session '{}'; 'qwdctl list' shows those there are.", text.escape_debug());
         problem
     })
 }

@@ -31,8 +31,9 @@ pub(super) fn script(shell: Shell) -> Result<Vec<u8>, Problem> {
 /// The machines, each with its description.
 pub(super) fn machines() -> Vec<CompletionCandidate> {
     let found = Client::connect().and_then(|client| client.ask(|launcher, asker| launcher.machines(asker)));
-    let offer =
-        |machine: crate::bus::Machine| CompletionCandidate::new(machine.name).help(Some(machine.description.into()));
+    let offer = |machine: crate::bus::Machine| {
+        CompletionCandidate::new(machine.name.as_str()).help(Some(machine.description.into()))
+    };
     found.unwrap_or_default().into_iter().map(offer).collect()
 }
 
@@ -41,7 +42,7 @@ pub(super) fn sessions() -> Vec<CompletionCandidate> {
     let found = Client::connect().and_then(|client| client.ask(|launcher, asker| launcher.list(asker, false)));
     let offer = |session: crate::bus::Session| {
         let help = format!("{} of {}", session.machine, session.owner_shown());
-        CompletionCandidate::new(session.id).help(Some(help.into()))
+        CompletionCandidate::new(session.id.as_str()).help(Some(help.into()))
     };
     found.unwrap_or_default().into_iter().map(offer).collect()
 }

@@ -1,11 +1,11 @@
 //! `start`, `list`, `show`, `extend`, `resume`: sessions, over the bus.
 
 use super::args::{Args, How, List, Start};
-use super::client::{Client, checked, is_root};
+use super::client::{Client, is_root, parse_id};
 use super::{keep, out, shares};
 use crate::bus::{Asker, NewSession, NewShare, Session, Viewer};
 use crate::host;
-use crate::model::{Bytes, Lifetime, MachineName, Pause, Problem, Role, SessionId, Word};
+use crate::model::{Acceleration, Bytes, Lifetime, MachineName, Pause, Problem, Role, SessionId, State, Word};
 use crate::qemu::file_limit;
 use crate::show;
 use crate::site;
@@ -72,7 +72,7 @@ pub(super) fn begin(
     let base = site::base(&args.root);
     let mut shown = Shown::new(session, &base);
     if wanted.share {
-        let id = &shown.session.id;
+        let id = shown.session.id.as_str();
         let control = NewShare { role: Role::Control.to_string(), ..NewShare::default() };
         let (_, secret) = client.change(|launcher, asker| launcher.share(asker, id, control))?;
         site::only_here(&base).into_iter().for_each(out::complain);
@@ -89,7 +89,7 @@ pub(super) fn begin(
 
 fn started(shown: &Shown) -> [(&'static str, String); 3] {
     [
-        ("ID", shown.session.id.clone()),
+        ("ID", shown.session.id.to_string()),
         ("URL", shown.url.clone()),
         ("Share", shown.share_url.clone().unwrap_or_default()),
     ]
@@ -120,10 +120,10 @@ fn record(machine: &MachineName, wanted: &How) -> NewSession {
 
 fn until_ready(client: &Client, mut session: Session) -> Result<Session, Problem> {
     // One that fails is stopping for a moment, and says why after that.
-    while matches!(session.state.as_str(), "starting" | "stopping") {
+    while matches!(session.state, State::Starting | State::Stopping) {
         session = client.wait(&session)?;
     }
-    if session.state == "running" {
+    if session.state == State::Running {
         return Ok(session);
     }
     let why = if session.message.is_empty() { "It does not say why.".to_owned() } else { session.message };
@@ -146,12 +146,12 @@ pub(super) fn list(args: &Args, wanted: &List) -> Result<(), Problem> {
 
 fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
     let row = |s: &Session| {
-        let (cpus, memory) = (s.cpus.to_string(), show::bytes(s.memory_bytes));
+        let (cpus, memory) = (s.cpus.to_string(), s.memory.about());
         vec![
-            s.id.clone(),
+            s.id.to_string(),
             s.owner_shown(),
-            s.machine.clone(),
-            s.state.clone(),
+            s.machine.to_string(),
+            s.state.to_string(),
             cpus,
             memory,
             show::left(s.expires_at, now),
@@ -164,33 +164,34 @@ fn table(sessions: &[Session], now: u64, width: Option<usize>) -> String {
 /// Shows one session.
 pub(super) fn show(args: &Args, id: &str) -> Result<(), Problem> {
     let client = Client::connect()?;
-    let session = client.get(id)?;
+    let session = client.get(&parse_id(id)?)?;
     tell(args, &client, session)
 }
 
 /// Moves a session's end away, and shows the session.
 pub(super) fn extend(args: &Args, id: &str, time: Lifetime) -> Result<(), Problem> {
-    let id = checked(id)?;
+    let id = parse_id(id)?;
     let client = Client::connect()?;
-    let session = client.change(|launcher, asker| launcher.extend(asker, id, time.0))?;
+    let session = client.change(|launcher, asker| launcher.extend(asker, id.as_str(), time.0))?;
     tell(args, &client, session)
 }
 
 /// Lets a session's guest go on, with more room for its disk, and shows the session.
 pub(super) fn resume(args: &Args, id: &str, disk_max: Option<Bytes>) -> Result<(), Problem> {
-    let id = checked(id)?;
+    let id = parse_id(id)?;
     if !is_root() {
         return Err(Problem::new(Word::NotAllowed, "Only root may resume a session."));
     }
     let client = Client::connect()?;
-    let before = client.get(id)?;
+    let before = client.get(&id)?;
     if before.is_over() {
         return Err(Problem::new(Word::WrongState, "This session has ended."));
     }
     if let Some(most) = disk_max {
-        raise_file_limit(&id.parse()?, most)?;
+        raise_file_limit(&id, most)?;
     }
-    let session = client.change(|launcher, asker| launcher.resume(asker, id, disk_max.map_or(0, |most| most.0)))?;
+    let session =
+        client.change(|launcher, asker| launcher.resume(asker, id.as_str(), disk_max.map_or(0, |most| most.0)))?;
     tell(args, &client, session)
 }
 
@@ -216,7 +217,7 @@ fn raise_file_limit(id: &SessionId, disk_max: Bytes) -> Result<(), Problem> {
 
 fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
     let mut shown = Shown::new(session, &site::base(&args.root));
-    shown.viewers = Some(match client.ask(|launcher, asker| launcher.viewers(asker, &shown.session.id)) {
+    shown.viewers = Some(match client.ask(|launcher, asker| launcher.viewers(asker, shown.session.id.as_str())) {
         // It has ended.
         Err(problem) if problem.word == Word::NoSuchSession => Vec::new(),
         answer => answer?,
@@ -227,15 +228,15 @@ fn tell(args: &Args, client: &Client, session: Session) -> Result<(), Problem> {
 fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
     let s = &shown.session;
     let mut rows = vec![
-        ("ID", s.id.clone()),
+        ("ID", s.id.to_string()),
         ("Owner", s.owner_shown()),
-        ("Machine", s.machine.clone()),
-        ("State", s.state.clone()),
+        ("Machine", s.machine.to_string()),
+        ("State", s.state.to_string()),
         ("Reason", s.message.clone()),
-        ("Paused", s.paused.parse().map_or(String::new(), |pause: Pause| pause.explain().to_owned())),
+        ("Paused", s.paused.map_or("", Pause::explain).to_owned()),
         ("CPUs", s.cpus.to_string()),
-        ("Memory", show::bytes(s.memory_bytes)),
-        ("Acceleration", s.accel.clone()),
+        ("Memory", s.memory.about()),
+        ("Acceleration", s.accel.map_or("", Acceleration::as_str).to_owned()),
         ("Network", s.network.clone()),
         ("Age", show::span(now.saturating_sub(s.created_at))),
     ];
@@ -252,15 +253,16 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::tests::a_session;
 
     #[test]
     fn time_is_left_to_a_session_that_lives_and_to_no_other() {
-        let told = |state: &str| {
-            let session = Session { state: state.into(), expires_at: 4600, ..Session::default() };
+        let told = |state: State| {
+            let session = Session { state, expires_at: 4600, ..a_session("abcdefghij") };
             let rows = details(&Shown::new(session, "https://desk.example"), 1000);
             rows.into_iter().find(|(name, _)| *name == "Time left").map(|(_, left)| left)
         };
-        assert_eq!(told("running").as_deref(), Some("1 h"));
-        assert_eq!((told("ended"), told("failed")), (None, None));
+        assert_eq!(told(State::Running).as_deref(), Some("1 h"));
+        assert_eq!((told(State::Ended), told(State::Failed)), (None, None));
     }
 }

@@ -7,7 +7,7 @@ use crate::bus::Status;
 use crate::config::{self, Catalogue};
 use crate::model::Problem;
 use crate::show;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ pub(super) const UNITS: [&str; 10] = [
 
 #[derive(Serialize)]
 struct Shown {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "fields")]
     status: Option<Status>,
     /// Why there are no figures; else empty.
     launcher_problem: String,
@@ -37,6 +37,10 @@ struct Shown {
     /// Programs of the version before that still run, and how to end them; else empty.
     old_sessions: String,
     units: BTreeMap<String, String>,
+}
+
+fn fields<S: Serializer>(status: &Option<Status>, serializer: S) -> Result<S::Ok, S::Error> {
+    status.as_ref().map(Status::json).serialize(serializer)
 }
 
 /// Shows all that can be found out; the status is 1 if the launcher does not answer.
@@ -132,7 +136,7 @@ fn figures(s: &Status) -> Vec<(&'static str, String)> {
         ("CPUs", format!("{}, {} given to sessions", s.host_cpus, s.cpus_given)),
         ("Load", show::load(s.load, s.host_cpus)),
         ("Memory", memory),
-        ("Acceleration", s.accel.clone()),
+        ("Acceleration", s.accel.to_string()),
         ("Network", s.network.clone()),
     ]
 }

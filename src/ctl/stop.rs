@@ -3,11 +3,11 @@
 //! All are asked before any is waited for. Interrupting qwdctl only ends the waiting.
 
 use super::args::{Args, Stop};
-use super::client::{Client, checked};
+use super::client::{Client, parse_id};
 use super::out;
 use super::sessions::Shown;
 use crate::bus::Session;
-use crate::model::{Problem, Word};
+use crate::model::{Problem, State, Word};
 use crate::site;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -35,7 +35,8 @@ fn complained(problem: &Problem, code: u8) -> u8 {
 
 fn ask_each(client: &Client, wanted: &Stop) -> Vec<Result<Session, Problem>> {
     let ask = |id: &String| {
-        let id = checked(id)?;
+        let id = parse_id(id)?;
+        let id = id.as_str();
         client.change(|launcher, asker| if wanted.kill { launcher.kill(asker, id) } else { launcher.stop(asker, id) })
     };
     wanted.ids.iter().map(ask).collect()
@@ -49,7 +50,7 @@ fn ask_all(client: &Client, kill: bool) -> Result<Vec<Result<Session, Problem>>,
 
 /// End a session at once that is shutting down. It may be gone already.
 fn kill_asked(client: &Client, session: Session) -> Result<Session, Problem> {
-    match client.change(|launcher, asker| launcher.kill(asker, &session.id)) {
+    match client.change(|launcher, asker| launcher.kill(asker, session.id.as_str())) {
         Err(problem) if problem.word == Word::NoSuchSession => Ok(session),
         answer => answer,
     }
@@ -60,7 +61,7 @@ fn until_gone(client: &Client, mut session: Session) -> Result<Session, Problem>
     while !session.is_over() {
         session = match client.wait(&session) {
             // Forgotten already: it is as gone as can be.
-            Err(problem) if problem.word == Word::NoSuchSession => Session { state: "ended".into(), ..session },
+            Err(problem) if problem.word == Word::NoSuchSession => Session { state: State::Ended, ..session },
             answer => answer?,
         };
     }

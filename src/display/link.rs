@@ -7,7 +7,7 @@
 
 use super::screens::{Right, Screens};
 use crate::bus::{Grant, LauncherProxyBlocking};
-use crate::model::{Problem, Secret, Word};
+use crate::model::{Problem, Secret, SessionId};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub trait Launcher: Send + Sync {
     fn redeem(&self, ticket: &Secret) -> Result<(OwnedFd, Grant), Problem>;
 
     /// Return whether a clipboard agent runs in this session's guest.
-    fn has_agent(&self, session: &str) -> Result<bool, Problem>;
+    fn has_agent(&self, session: &SessionId) -> Result<bool, Problem>;
 }
 
 /// Beyond the launcher's own patience with a session that starts.
@@ -136,7 +136,7 @@ impl Link {
     fn tell(&self, screens: &Screens) -> Result<(), Problem> {
         let viewers = screens.take();
         match self.call(|launcher| launcher.report(viewers.clone())) {
-            Ok(over) => over.iter().for_each(|right: &Right| screens.close(right)),
+            Ok(closed) => closed.into_iter().filter_map(parse_right).for_each(|right| screens.close(&right)),
             // It is told when it comes back.
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error.into()),
@@ -148,14 +148,11 @@ impl Link {
 impl Launcher for Link {
     fn redeem(&self, ticket: &Secret) -> Result<(OwnedFd, Grant), Problem> {
         let (stream, grant) = self.call(|launcher| launcher.redeem(ticket.expose()))?;
-        if grant.session.is_empty() {
-            return Err(Problem::new(Word::Failed, "The launcher did not say whose screen this is."));
-        }
         Ok((stream.into(), grant))
     }
 
-    fn has_agent(&self, session: &str) -> Result<bool, Problem> {
-        Ok(self.call(|launcher| launcher.agent(session))?)
+    fn has_agent(&self, session: &SessionId) -> Result<bool, Problem> {
+        Ok(self.call(|launcher| launcher.agent(session.as_str()))?)
     }
 }
 
@@ -174,6 +171,11 @@ fn is_broken(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::InputOutput(error) if error.kind() != std::io::ErrorKind::TimedOut)
 }
 
+/// Return the right that the launcher names; of a session that cannot exist, nothing is on a screen.
+fn parse_right((session, share): (String, String)) -> Option<Right> {
+    session.parse().ok().map(|session| (session, share))
+}
+
 /// Pass the launcher's signals on until the connection ends.
 fn signals(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
     let signals = proxy(connection)?.inner().receive_all_signals()?;
@@ -182,10 +184,15 @@ fn signals(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
         let header = signal.header();
         match header.member().map(|member| member.as_str()) {
             Some("Revoked") => {
-                let (session, share): (String, String) = signal.body().deserialize()?;
-                screens.revoke(&session, &share);
+                if let Some((session, share)) = parse_right(signal.body().deserialize()?) {
+                    screens.revoke(&session, &share);
+                }
             }
-            Some("Ending") => screens.set_ending(&signal.body().deserialize::<String>()?),
+            Some("Ending") => {
+                if let Ok(session) = signal.body().deserialize::<String>()?.parse() {
+                    screens.set_ending(&session);
+                }
+            }
             _ => {}
         }
     }

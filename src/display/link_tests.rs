@@ -1,14 +1,20 @@
 //! The link on a bus of its own (`dbus-daemon`), with a launcher that can be ended and started.
 
 use super::*;
+use crate::bus::tests::{a_grant, a_viewer};
 use crate::bus::{self, Viewer};
 use crate::display::screens::{Place, Standing};
+use crate::display::testing::session;
+use crate::model::{Role, Word};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use zbus::message::Header;
+use zbus::zvariant::serialized::Context;
+use zbus::zvariant::{LE, OwnedValue, to_bytes};
 
 /// Ends with the test.
 struct Daemon {
@@ -59,35 +65,33 @@ impl FakeLauncher {
         &self,
         ticket: &str,
         #[zbus(header)] header: Header<'_>,
-    ) -> Result<(zbus::zvariant::OwnedFd, Grant), Problem> {
+    ) -> Result<(zbus::zvariant::OwnedFd, HashMap<String, OwnedValue>), Problem> {
         self.callers.lock().unwrap().push(header.sender().unwrap().to_string());
         let (ours, _) = std::os::unix::net::UnixStream::pair().unwrap();
         if ticket == "n".repeat(Secret::LEN) {
-            return Ok((OwnedFd::from(ours).into(), Grant::default()));
+            return Ok((OwnedFd::from(ours).into(), HashMap::new()));
         }
         if ticket != "t".repeat(Secret::LEN) {
             return Err(Problem::new(Word::BadTicket, "This link or ticket is not valid any more."));
         }
-        let word = |text: &str| text.to_owned();
-        let grant = Grant {
-            session: word("s"),
-            owner: word("alice"),
-            machine: word("tiny.iso"),
-            role: word("view"),
-            share: word("1"),
-            ..Grant::default()
-        };
-        Ok((OwnedFd::from(ours).into(), grant))
+        let grant = Grant { share: "1".to_owned(), ..a_grant(session("s").as_str()) };
+        Ok((OwnedFd::from(ours).into(), fields(&grant)))
     }
 
-    fn agent(&self, session: &str) -> bool {
-        session == "s"
+    fn agent(&self, id: &str) -> bool {
+        id == session("s").as_str()
     }
 
-    fn report(&self, viewers: Vec<Viewer>) -> Vec<Right> {
+    fn report(&self, viewers: Vec<Viewer>) -> Vec<(String, String)> {
         self.told.send(viewers).unwrap();
-        self.over.clone()
+        self.over.iter().map(|(session, share)| (session.to_string(), share.clone())).collect()
     }
+}
+
+/// A grant as a dictionary, which may also lack a key.
+fn fields(grant: &Grant) -> HashMap<String, OwnedValue> {
+    let bytes = to_bytes(Context::new_dbus(LE, 0), grant).unwrap();
+    bytes.deserialize().unwrap().0
 }
 
 fn launcher(daemon: &Daemon, over: &[Right], told: &Sender<Vec<Viewer>>) -> (Connection, Arc<Mutex<Vec<String>>>) {
@@ -113,11 +117,11 @@ fn is_revoked(place: &Place<'_>) -> bool {
 }
 
 fn right(share: &str) -> Right {
-    ("s".to_owned(), share.to_owned())
+    (session("s"), share.to_owned())
 }
 
 fn viewer(share: &str) -> Viewer {
-    Viewer { session: "s".to_owned(), share: share.to_owned(), ..Viewer::default() }
+    Viewer { share: share.to_owned(), ..a_viewer(session("s").as_str()) }
 }
 
 /// Waits until exactly these shares have been reported.
@@ -148,8 +152,8 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     link.listen(&screens).unwrap();
 
     let (_, grant) = link.redeem(&ticket("t")).unwrap();
-    assert_eq!((grant.session.as_str(), grant.role.as_str()), ("s", "view"));
-    assert_eq!((link.has_agent("s"), link.has_agent("t")), (Ok(true), Ok(false)));
+    assert_eq!((&grant.session, grant.role), (&session("s"), Role::View));
+    assert_eq!((link.has_agent(&session("s")), link.has_agent(&session("t"))), (Ok(true), Ok(false)));
     assert_eq!(link.redeem(&ticket("u")).unwrap_err().word, Word::BadTicket);
     assert_eq!(link.redeem(&ticket("n")).unwrap_err().word, Word::Failed, "nobody's screen could not be closed");
 
@@ -157,8 +161,10 @@ fn the_link_survives_restarts_of_launcher_and_bus() {
     let place = screens.expect().enter(viewer("1"), Standing::Guest).unwrap();
     let display = callers.lock().unwrap()[0].clone();
     let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let id = session("s");
+    let revoked = (id.as_str(), "1");
     let told = (0..600).any(|_| {
-        first.emit_signal(Some(display.as_str()), bus::PATH, bus::INTERFACE, "Revoked", &("s", "1")).unwrap();
+        first.emit_signal(Some(display.as_str()), bus::PATH, bus::INTERFACE, "Revoked", &revoked).unwrap();
         poll(&mut [PollFd::new(&place, PollFlags::IN)], Some(&soon)).unwrap() == 1
     });
     assert!(told, "a revoked share rings");

@@ -7,6 +7,7 @@
 //! else: who has the same session on the screen, and that the session is being stopped ([`Place::notice`]).
 
 use crate::bus::{GUESTS_OF_SESSION, VIEWERS_OF_LINK, Viewer};
+use crate::model::SessionId;
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ const ALL_OF_PERSON: usize = 64;
 const LISTED: usize = 20;
 
 /// A session and a share of it; no share (an empty text) is the owner's own right.
-pub type Right = (String, String);
+pub type Right = (SessionId, String);
 
 /// All open screens.
 #[derive(Debug, Default)]
@@ -40,9 +41,9 @@ struct State {
     next: u64,
     open: BTreeMap<u64, Open>,
     /// Sessions on a screen here that are being stopped.
-    ending: BTreeSet<String>,
+    ending: BTreeSet<SessionId>,
     /// What is known of the clipboard agent in the guests of sessions on a screen here.
-    agents: BTreeMap<String, bool>,
+    agents: BTreeMap<SessionId, bool>,
     /// The list is another one than was last taken.
     news: bool,
     /// The redemptions in progress, by the number of each.
@@ -142,12 +143,12 @@ impl Screens {
     }
 
     /// Rings the bells of this right's screens; with an empty share, of the whole session's.
-    pub fn revoke(&self, session: &str, share: &str) {
+    pub fn revoke(&self, session: &SessionId, share: &str) {
         let mut state = self.state();
         let concerned = |viewer: &Viewer| concerns((session, share), viewer);
         state.open.values().filter(|open| concerned(&open.viewer)).for_each(|open| open.bell.revoke());
         if let Some(latest) = state.expected.last().copied() {
-            state.revoked.push((latest, (session.to_owned(), share.to_owned())));
+            state.revoked.push((latest, (session.clone(), share.to_owned())));
         }
     }
 
@@ -159,18 +160,18 @@ impl Screens {
 
     /// Tell the pages that have this session on the screen that it is being stopped. The launcher repeats this to
     /// whoever reports a viewer of it.
-    pub fn set_ending(&self, session: &str) {
+    pub fn set_ending(&self, session: &SessionId) {
         let mut state = self.state();
-        if state.viewers_of(session).next().is_some() && state.ending.insert(session.to_owned()) {
+        if state.viewers_of(session).next().is_some() && state.ending.insert(session.clone()) {
             state.ring_all_of(session);
         }
     }
 
     /// Tell the pages that have this session on the screen whether its guest has a clipboard agent.
-    pub fn set_agent(&self, session: &str, runs: bool) {
+    pub fn set_agent(&self, session: &SessionId, runs: bool) {
         let mut state = self.state();
         let is_open = state.viewers_of(session).next().is_some();
-        if is_open && state.agents.insert(session.to_owned(), runs) != Some(runs) {
+        if is_open && state.agents.insert(session.clone(), runs) != Some(runs) {
             state.ring_all_of(session);
         }
     }
@@ -218,18 +219,18 @@ impl State {
 }
 
 impl State {
-    fn viewers_of<'s>(&'s self, session: &'s str) -> impl Iterator<Item = (&'s u64, &'s Open)> {
-        self.open.iter().filter(move |(_, open)| open.viewer.session == session)
+    fn viewers_of<'s>(&'s self, session: &'s SessionId) -> impl Iterator<Item = (&'s u64, &'s Open)> {
+        self.open.iter().filter(move |(_, open)| open.viewer.session == *session)
     }
 
-    fn ring_all_of(&self, session: &str) {
+    fn ring_all_of(&self, session: &SessionId) {
         self.viewers_of(session).for_each(|(_, open)| open.bell.ring());
     }
 
     /// Return what the page of this screen is to know. Neither addresses nor owners are among it: guests read it.
     fn notice(&self, number: u64) -> String {
         let Some(own) = self.open.get(&number) else { return "{}".to_owned() };
-        let session = own.viewer.session.as_str();
+        let session = &own.viewer.session;
         let mut listed: Vec<(serde_json::Value, usize)> = Vec::new();
         let mut more = 0;
         for (other, open) in self.viewers_of(session) {
@@ -255,8 +256,8 @@ impl State {
     }
 }
 
-fn concerns((session, share): (&str, &str), viewer: &Viewer) -> bool {
-    session == viewer.session && (share.is_empty() || share == viewer.share)
+fn concerns((session, share): (&SessionId, &str), viewer: &Viewer) -> bool {
+    *session == viewer.session && (share.is_empty() || share == viewer.share)
 }
 
 impl<'a> Expected<'a> {
@@ -337,9 +338,12 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::tests::a_viewer;
+    use crate::display::testing::session;
+    use crate::model::Role;
 
-    fn viewer(session: &str, share: &str) -> Viewer {
-        Viewer { session: session.to_owned(), share: share.to_owned(), ..Viewer::default() }
+    fn viewer(name: &str, share: &str) -> Viewer {
+        Viewer { share: share.to_owned(), ..a_viewer(session(name).as_str()) }
     }
 
     fn is_revoked(place: &Place<'_>) -> bool {
@@ -351,12 +355,12 @@ mod tests {
         let screens = Screens::default();
         let enter = |session, share| screens.expect().enter(viewer(session, share), Standing::default()).unwrap();
         let (owner, share, other) = (enter("s", ""), enter("s", "1"), enter("t", "1"));
-        screens.revoke("s", "1");
+        screens.revoke(&session("s"), "1");
         assert!(is_revoked(&share) && !is_revoked(&owner) && !is_revoked(&other));
-        screens.revoke("s", "");
+        screens.revoke(&session("s"), "");
         assert!(is_revoked(&share) && is_revoked(&owner) && !is_revoked(&other));
         let (owner, share) = (enter("s", ""), enter("s", "1"));
-        screens.close(&("s".to_owned(), String::new()));
+        screens.close(&(session("s"), String::new()));
         assert!(is_revoked(&owner) && !is_revoked(&share));
     }
 
@@ -365,12 +369,12 @@ mod tests {
         let screens = Screens::default();
         let expected = screens.expect();
         let another = screens.expect();
-        screens.revoke("s", "1");
+        screens.revoke(&session("s"), "1");
         assert!(is_revoked(&expected.enter(viewer("s", "1"), Standing::default()).unwrap()));
         assert!(!is_revoked(&another.enter(viewer("s", "2"), Standing::default()).unwrap()));
         // The next redemption is judged by the launcher alone.
         assert!(!is_revoked(&screens.expect().enter(viewer("s", "1"), Standing::default()).unwrap()));
-        screens.revoke("s", "1");
+        screens.revoke(&session("s"), "1");
         assert!(!is_revoked(&screens.expect().enter(viewer("s", "1"), Standing::default()).unwrap()));
     }
 
@@ -378,7 +382,7 @@ mod tests {
     fn what_is_revoked_counts_though_another_redemption_comes_to_nothing() {
         let screens = Screens::default();
         let (expected, another) = (screens.expect(), screens.expect());
-        screens.revoke("s", "1");
+        screens.revoke(&session("s"), "1");
         drop(another);
         assert!(is_revoked(&expected.enter(viewer("s", "1"), Standing::default()).unwrap()));
     }
@@ -405,7 +409,7 @@ mod tests {
             (refused(&own), screens.expect().enter(viewer("s", ""), Standing::default()).unwrap_err()),
             (0, Full::Own)
         );
-        let administrator = Viewer { name_id: "pam:boss".into(), ..viewer("s", "") };
+        let administrator = Viewer { name_id: "pam:boss".parse().ok(), ..viewer("s", "") };
         assert!(screens.expect().enter(administrator, Standing::default()).is_ok());
         first.pop();
         assert!(screens.expect().enter(viewer("s", "3"), Standing::default()).is_ok(), "a place is free again");
@@ -428,7 +432,7 @@ mod tests {
         for n in 0..1000 {
             // There is a redemption in progress at every moment.
             let next = screens.expect();
-            screens.revoke("s", &n.to_string());
+            screens.revoke(&session("s"), &n.to_string());
             in_progress = next;
         }
         assert!(screens.state().revoked.len() <= 2);
@@ -459,9 +463,9 @@ mod tests {
     fn named(name: &str, role: &str, share: &str) -> Viewer {
         Viewer {
             name: name.into(),
-            name_id: format!("pam:{name}"),
-            role: role.into(),
-            address: "192.0.2.7".into(),
+            name_id: format!("pam:{name}").parse().ok(),
+            role: role.parse().unwrap(),
+            address: "192.0.2.7".parse().ok(),
             ..viewer("s", share)
         }
     }
@@ -474,7 +478,7 @@ mod tests {
         let _boss = enter(named("boss", "view", ""), Standing::Administrator);
         let _elsewhere = enter(viewer("t", "2"), Standing::Guest);
         let guests: Vec<_> =
-            (0..3).map(|_| enter(Viewer { role: "view".into(), ..viewer("s", "1") }, Standing::Guest)).collect();
+            (0..3).map(|_| enter(Viewer { role: Role::View, ..viewer("s", "1") }, Standing::Guest)).collect();
         let line = |name: &str, role: &str, standing: &str, you: bool, count: u32| json!({"name": name, "role": role, "standing": standing, "you": you, "count": count});
         let notice: serde_json::Value = serde_json::from_str(&own.notice()).unwrap();
         let there = [
@@ -512,19 +516,19 @@ mod tests {
         assert!(has_rung(&here) && !has_rung(&here));
         drop(another);
         assert!(has_rung(&here));
-        screens.set_ending("s");
+        screens.set_ending(&session("s"));
         assert!(has_rung(&here) && here.notice().contains("\"ending\":true"));
-        screens.set_ending("s");
+        screens.set_ending(&session("s"));
         assert!(!has_rung(&here) && !here.is_revoked());
         assert!(!has_rung(&elsewhere) && elsewhere.notice().contains("\"ending\":false"));
-        screens.set_agent("s", false);
+        screens.set_agent(&session("s"), false);
         assert!(has_rung(&here) && here.notice().contains("\"agent\":false"));
-        screens.set_agent("s", false);
+        screens.set_agent(&session("s"), false);
         assert!(!has_rung(&here));
         // Nothing is kept of sessions that nobody looks at.
-        screens.set_ending("nowhere");
+        screens.set_ending(&session("nowhere"));
         drop(here);
-        screens.set_agent("s", true);
+        screens.set_agent(&session("s"), true);
         assert!(screens.state().ending.is_empty() && screens.state().agents.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use crate::bus::{Grant, Viewer};
 use crate::config::Watched;
 use crate::host;
 use crate::journal::{LimitedLog, client_name, id};
-use crate::model::{Problem, Role, Word};
+use crate::model::{Owner, Problem, Role, SessionId, Word};
 use crate::proxy_headers::ProxySecret;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -79,7 +79,8 @@ impl Lines {
 
     /// Write that a viewer came or left.
     fn visited(&self, grant: &Grant, what: &'static str, text: &str) {
-        let who = format!("{} {} {}", grant.session, grant.share, grant.name_id);
+        let name = grant.name_id.as_ref().map_or_else(String::new, Owner::to_string);
+        let who = format!("{} {} {name}", grant.session, grant.share);
         if self.visits.admit(&who, what, text) {
             log::info!(MESSAGE_ID = id::VIEWED, QWD_SESSION = grant.session.as_str(), QWD_OWNER = grant.owner.as_str(),
                 QWD_MACHINE = grant.machine.as_str(), QWD_ROLE = grant.role.as_str(); "{text}");
@@ -122,7 +123,6 @@ enum Opened<'a> {
         answer: Vec<u8>,
         server: OwnedFd,
         grant: Box<Grant>,
-        role: Role,
         place: Place<'a>,
     },
     /// Nothing: the page wants to know whether WebSockets get through.
@@ -170,15 +170,13 @@ impl<L: Launcher + 'static> Server<L> {
             let accepted = handshake::judge(&head, &self.origins()?, &self.proxy_secret)?;
             let Some(ticket) = accepted.ticket else { return Ok(Opened::Check(accepted.answer)) };
             let (server, grant) = self.launcher.redeem(&ticket).map_err(|p| refusal(&p))?;
-            let role = grant.role.parse::<Role>().map_err(|p| refusal(&p))?;
-            let address = client.map_or_else(String::new, |address| address.to_string());
-            let place = expected.enter(viewer_of(&grant, address), standing(&grant)).map_err(|full| full_up(&full))?;
-            Ok(Opened::Screen { answer: accepted.answer, server, grant: Box::new(grant), role, place })
+            let place = expected.enter(viewer_of(&grant, client), standing(&grant)).map_err(|full| full_up(&full))?;
+            Ok(Opened::Screen { answer: accepted.answer, server, grant: Box::new(grant), place })
         });
         match opened {
-            Ok(Opened::Screen { answer, server, grant, role, place }) => {
+            Ok(Opened::Screen { answer, server, grant, place }) => {
                 if viewer.write_all(&answer).is_ok() {
-                    self.show(viewer, server, &grant, role, &place, client);
+                    self.show(viewer, server, &grant, &place, client);
                 }
             }
             // The page has its answer, whether or not it hears the rest.
@@ -212,22 +210,14 @@ impl<L: Launcher + 'static> Server<L> {
         Ok(Origins { public, own_names: self.own_names.clone(), open })
     }
 
-    fn show(
-        &self,
-        viewer: UnixStream,
-        server: OwnedFd,
-        grant: &Grant,
-        role: Role,
-        place: &Place<'_>,
-        from: Option<IpAddr>,
-    ) {
-        let (who, session) = (who(grant, role), &grant.session);
+    fn show(&self, viewer: UnixStream, server: OwnedFd, grant: &Grant, place: &Place<'_>, from: Option<IpAddr>) {
+        let (who, session, role) = (who(grant), &grant.session, grant.role);
         let from = from.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
         let line = format!("Viewer {who} connected to session {session} from {from}");
         self.lines.visited(grant, "came", &line);
         let begun = Instant::now();
-        let left = Duration::from_secs(grant.until.saturating_sub(host::now()));
-        let until = (grant.until != 0).then(|| begun.checked_add(left)).flatten();
+        let left = |until: u64| Duration::from_secs(until.saturating_sub(host::now()));
+        let until = grant.until.and_then(|until| begun.checked_add(left(until)));
         let on_paste = || self.look_for_agent(session, role);
         let ends = Ends { viewer, server: server.into(), place, until, on_paste: &on_paste };
         let shown = relay::run(ends, role, self.patience);
@@ -236,17 +226,17 @@ impl<L: Launcher + 'static> Server<L> {
 }
 
 /// Looks for clipboard agents that are in progress, one for each session.
-pub type Looks = Arc<Mutex<BTreeSet<String>>>;
+pub type Looks = Arc<Mutex<BTreeSet<SessionId>>>;
 
 impl<L: Launcher + 'static> Server<L> {
     /// Find out, on another thread, whether the session's guest has a clipboard agent, for pages that may send text.
-    fn look_for_agent(&self, session: &str, role: Role) {
+    fn look_for_agent(&self, session: &SessionId, role: Role) {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if role != Role::Control || looks.len() >= LOOKS || !looks.insert(session.to_owned()) {
+        if role != Role::Control || looks.len() >= LOOKS || !looks.insert(session.clone()) {
             return;
         }
         let (launcher, screens) = (Arc::clone(&self.launcher), Arc::clone(&self.screens));
-        let (in_progress, session) = (Arc::clone(&self.looks), session.to_owned());
+        let (in_progress, session) = (Arc::clone(&self.looks), session.clone());
         let name = session.clone();
         let look = move || {
             // Where there is no answer, the page says nothing of an agent.
@@ -262,8 +252,8 @@ impl<L: Launcher + 'static> Server<L> {
 }
 
 /// Return a viewer as the journal names them, with what they may do and, if it is not their session, why.
-fn who(grant: &Grant, role: Role) -> String {
-    let name = viewer_of(grant, String::new()).shown();
+fn who(grant: &Grant) -> String {
+    let (name, role) = (viewer_of(grant, None).shown(), grant.role);
     let name = if name.is_empty() { "guest" } else { &name };
     match standing(grant) {
         Standing::Owner => format!("{name} ({role})"),
@@ -275,26 +265,26 @@ fn who(grant: &Grant, role: Role) -> String {
 /// Return by which right somebody has a screen.
 fn standing(grant: &Grant) -> Standing {
     match grant.share.as_str() {
-        "" if grant.name_id == grant.owner_id => Standing::Owner,
+        "" if grant.name_id.as_ref() == Some(&grant.owner_id) => Standing::Owner,
         "" => Standing::Administrator,
         _ => Standing::Guest,
     }
 }
 
 /// Who this is, for those who may know who is there.
-fn viewer_of(grant: &Grant, address: String) -> Viewer {
+fn viewer_of(grant: &Grant, address: Option<IpAddr>) -> Viewer {
     Viewer {
         session: grant.session.clone(),
         share: grant.share.clone(),
         name: grant.name.clone(),
         name_id: grant.name_id.clone(),
-        role: grant.role.clone(),
+        role: grant.role,
         address,
         since: host::now(),
     }
 }
 
-fn farewell(who: &str, session: &str, shown: &Shown, time: Duration) -> String {
+fn farewell(who: &str, session: &SessionId, shown: &Shown, time: Duration) -> String {
     let (what, why) = match shown.end {
         End::Left => ("disconnected from", ""),
         End::SessionEnded => ("disconnected from", ", which ended"),

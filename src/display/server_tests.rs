@@ -2,6 +2,7 @@
 //! plays QEMU.
 
 use super::*;
+use crate::bus::tests::a_grant;
 use crate::display::frame::Opcode;
 use crate::display::testing::masked;
 use crate::model::Secret;
@@ -18,6 +19,9 @@ const HELLO: &[u8] = b"RFB 003.008\n\x01\x01";
 const KEY: &[u8] = &[4, 1, 0, 0, 0, 0, 0, 97];
 const ASK: &[u8] = &[3, 1, 0, 0, 0, 0, 4, 0, 3, 0];
 
+/// The session of the tests.
+const ID: &str = "abcdefghij";
+
 /// Gives out what was put in, once.
 #[derive(Default)]
 struct FakeLauncher(Mutex<HashMap<String, (OwnedFd, Grant)>>);
@@ -28,7 +32,7 @@ impl Launcher for FakeLauncher {
         found.ok_or_else(|| Problem::new(Word::BadTicket, "This link or ticket is not valid any more."))
     }
 
-    fn has_agent(&self, _session: &str) -> Result<bool, Problem> {
+    fn has_agent(&self, _session: &SessionId) -> Result<bool, Problem> {
         Ok(false)
     }
 }
@@ -62,15 +66,7 @@ impl Bed {
     /// A ticket for a new stream; returns the stream's other end.
     fn grant(&self, name: char, role: &str, share: &str) -> UnixStream {
         let (ours, qemu) = UnixStream::pair().unwrap();
-        let word = |text: &str| text.to_owned();
-        let grant = Grant {
-            session: word("abcdefghij"),
-            owner: word("alice"),
-            machine: word("tiny.iso"),
-            role: word(role),
-            share: word(share),
-            ..Grant::default()
-        };
+        let grant = Grant { role: role.parse().unwrap(), share: share.to_owned(), ..a_grant(ID) };
         self.server.launcher.0.lock().unwrap().insert(ticket(name), (ours.into(), grant));
         patient(qemu)
     }
@@ -309,7 +305,7 @@ fn whose_right_has_ended_types_no_more() {
     let mut viewer = bed.open_well('a');
     send(&mut viewer, HELLO);
     assert_eq!(&read_exactly::<14>(&mut qemu), HELLO);
-    bed.server.screens.revoke("abcdefghij", "");
+    bed.server.screens.revoke(&ID.parse().unwrap(), "");
     assert_eq!(close_code(&mut viewer), 1008);
     // A viewer that does not take the hint, and leaves when it is too late.
     send(&mut viewer, KEY);
@@ -343,13 +339,13 @@ fn a_share_that_is_taken_back_closes_its_screens_at_once() {
     let bed = Bed::new(Patience::default());
     let (_q1, _q2) = (bed.grant('a', "control", ""), bed.grant('b', "view", "1"));
     let (mut owner, mut guest) = (bed.open_well('a'), bed.open_well('b'));
-    bed.server.screens.revoke("abcdefghij", "1");
+    bed.server.screens.revoke(&ID.parse().unwrap(), "1");
     assert_eq!(close_code(&mut guest), 1008);
     guest.write_all(&masked(0x80 | Opcode::Close as u8, &1008_u16.to_be_bytes())).unwrap();
     assert!(is_over(&mut guest));
     owner.write_all(&masked(0x80 | Opcode::Ping as u8, b"")).unwrap();
     assert_eq!(frame(&mut owner).0, 0x8a);
-    bed.server.screens.revoke("abcdefghij", "");
+    bed.server.screens.revoke(&ID.parse().unwrap(), "");
     assert_eq!(close_code(&mut owner), 1008);
 }
 
@@ -357,7 +353,7 @@ fn a_share_that_is_taken_back_closes_its_screens_at_once() {
 fn a_right_with_an_end_closes_its_screen_then() {
     let bed = Bed::new(Patience::default());
     let _qemu = bed.grant('a', "view", "1");
-    bed.server.launcher.0.lock().unwrap().get_mut(&ticket('a')).unwrap().1.until = host::now();
+    bed.server.launcher.0.lock().unwrap().get_mut(&ticket('a')).unwrap().1.until = Some(host::now());
     assert_eq!(close_code(&mut bed.open_well('a')), 1008);
 }
 
@@ -405,7 +401,7 @@ fn pages_are_told_who_comes_and_leaves_and_that_the_session_is_stopped() {
     let there = notice(&mut owner);
     assert_eq!(there["viewers"][1]["standing"], "guest");
     assert_eq!(notice(&mut guest)["viewers"].as_array().unwrap().len(), 2);
-    bed.server.screens.set_ending("abcdefghij");
+    bed.server.screens.set_ending(&ID.parse().unwrap());
     for page in [&mut owner, &mut guest] {
         assert_eq!(notice(page)["ending"], true);
     }
@@ -417,32 +413,33 @@ fn pages_are_told_who_comes_and_leaves_and_that_the_session_is_stopped() {
 fn the_own_right_is_the_owners_or_an_administrators() {
     let grant = |share: &str, name: &str| Grant {
         share: share.into(),
-        owner_id: "pam:alice".into(),
+        owner_id: "pam:alice".parse().unwrap(),
         name: name.into(),
-        name_id: format!("pam:{name}"),
-        ..Grant::default()
+        name_id: format!("pam:{name}").parse().ok(),
+        ..a_grant(ID)
     };
     assert_eq!(standing(&grant("", "alice")), Standing::Owner);
     assert_eq!(standing(&grant("", "boss")), Standing::Administrator);
-    assert_eq!(standing(&Grant { name_id: "ldap:alice".into(), ..grant("", "alice") }), Standing::Administrator);
+    assert_eq!(standing(&Grant { name_id: "ldap:alice".parse().ok(), ..grant("", "alice") }), Standing::Administrator);
     // By a link the owner is a guest, too.
     assert_eq!(standing(&grant("1", "alice")), Standing::Guest);
 }
 
 #[test]
 fn the_journal_names_session_right_and_address() {
-    let grant = |share: &str, name: &str| Grant {
-        session: "abcdefghij".into(),
+    let grant = |share: &str, name: &str, role| Grant {
         share: share.into(),
-        owner_id: "pam:alice".into(),
+        owner_id: "pam:alice".parse().unwrap(),
         name: name.into(),
-        name_id: if name.is_empty() { String::new() } else { format!("pam:{name}") },
-        ..Grant::default()
+        name_id: format!("pam:{name}").parse().ok(),
+        role,
+        ..a_grant(ID)
     };
-    assert_eq!(who(&grant("", "alice"), Role::Control), "alice (control)");
-    assert_eq!(who(&grant("", "boss"), Role::View), "boss (view, administrator)");
-    assert_eq!(who(&grant("k3", ""), Role::View), "guest (view, link k3)");
-    let shown = |end| farewell("alice", "abcdefghij", &Shown { end, sent: 5, received: 7 }, Duration::from_secs(9));
+    assert_eq!(who(&grant("", "alice", Role::Control)), "alice (control)");
+    assert_eq!(who(&grant("", "boss", Role::View)), "boss (view, administrator)");
+    assert_eq!(who(&grant("k3", "", Role::View)), "guest (view, link k3)");
+    let id = ID.parse().unwrap();
+    let shown = |end| farewell("alice", &id, &Shown { end, sent: 5, received: 7 }, Duration::from_secs(9));
     assert_eq!(shown(End::Silent), "Viewer alice timed out on session abcdefghij (9 s, 5 bytes sent, 7 received)");
     assert_eq!(
         shown(End::SessionEnded),

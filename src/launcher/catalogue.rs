@@ -7,7 +7,7 @@ use super::caller::Person;
 use super::core::Core;
 use super::ready::{nobody_holds, nobody_writes};
 use crate::bus::Machine;
-use crate::config::{Catalogue, MachineEntry, Reach, Settings, Word as _};
+use crate::config::{Catalogue, MachineEntry, Reach, Settings};
 use crate::images::{Facts, Home, Kept, Place, Purpose, REPORT_MAX, locate, read_report};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Allowed};
@@ -90,7 +90,7 @@ fn describe(
 ) -> Machine {
     let Stock { place, kept, unborn } = stock;
     let hardware = hardware(settings, entry);
-    let architecture = hardware.as_ref().map_or("", |h| h.architecture.word()).to_owned();
+    let architecture = hardware.as_ref().ok().map(|h| h.architecture);
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(reach(settings, entry)).and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     let unchanged = nobody_holds(core, settings, &entry.name, place.as_ref().ok())

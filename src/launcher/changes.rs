@@ -102,6 +102,7 @@ mod tests {
     use super::super::shares;
     use super::super::testing::{Bench, alice, id};
     use super::*;
+    use crate::model::{Lifetime, Role};
 
     #[test]
     fn a_change_that_hangs_holds_up_few_and_not_for_ever() {
@@ -120,12 +121,8 @@ mod tests {
                 std::thread::yield_now();
             }
             let owner = scope.spawn(|| {
-                shares::share(
-                    core,
-                    &alice(),
-                    &id(),
-                    &crate::bus::NewShare { role: "view".into(), ..Default::default() },
-                )
+                let view = shares::ShareRequest { role: Role::View, lifetime: Lifetime(0), once: false };
+                shares::share(core, &alice(), &id(), &view)
             });
             drop(hanging);
             assert!(owner.join().unwrap().is_ok());

@@ -5,9 +5,8 @@ use super::testing::{Bench, alice, id};
 use super::tickets::Holder;
 use super::turns::Kind;
 use super::{control, joins, shares};
-use crate::bus::NewShare;
 use crate::host;
-use crate::model::{Problem, State};
+use crate::model::{Lifetime, Problem, Role, State};
 use crate::session::{Asked, Record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,8 +27,8 @@ fn of(end: u64) -> BTreeSet<String> {
     BTreeSet::from([crate::unit::expiry_timer(&id(), end)])
 }
 
-fn view() -> NewShare {
-    NewShare { role: "view".into(), ..NewShare::default() }
+fn view() -> shares::ShareRequest {
+    shares::ShareRequest { role: Role::View, lifetime: Lifetime(0), once: false }
 }
 
 #[test]
@@ -99,10 +98,10 @@ fn a_stop_that_systemd_does_not_take_is_no_stop_and_one_that_cannot_be_written_d
     bench.units.lock().unwrap().active.insert(unit.clone());
     bench.units.lock().unwrap().refuses = true;
     bench.without_room(|| control::stop(&bench.core, &alice(), &id()).unwrap_err());
-    assert_eq!(bench.core.get(&alice(), &id()).unwrap().state, State::Running.as_str());
+    assert_eq!(bench.core.get(&alice(), &id()).unwrap().state, State::Running);
     bench.units.lock().unwrap().refuses = false;
     let stopped = bench.without_room(|| control::stop(&bench.core, &alice(), &id()).unwrap());
-    assert_eq!(stopped.state, State::Stopping.as_str());
+    assert_eq!(stopped.state, State::Stopping);
     assert!(!bench.units.lock().unwrap().active.contains(&unit));
 }
 
@@ -125,7 +124,7 @@ fn changes_in_a_loop_are_a_few_lines_of_each_kind() {
 fn a_guest_who_comes_again_waits_for_no_turn() {
     let bench = Bench::new("again-by-link", short);
     let (_, link) = shares::share(&bench.core, &alice(), &id(), &view()).unwrap();
-    let join = || joins::join(&bench.core, &Holder::default(), &link, "192.0.2.7").unwrap().ticket;
+    let join = || joins::join(&bench.core, &Holder::default(), &link, "192.0.2.7".parse().ok()).unwrap().ticket;
     let first = join();
     let changes = Arc::clone(&bench.core.table()[&id()].changes);
     let hanging = take_turn(&changes, Kind::Person).unwrap();

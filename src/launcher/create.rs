@@ -18,11 +18,11 @@ use super::table::{Entry, taken};
 use super::threads::run_beside;
 use super::unrecorded::Unrecorded;
 use super::view::{self, Live};
-use crate::bus::{NewSession, Session};
+use crate::bus::Session;
 use crate::config::Settings;
 use crate::images::Kept;
 use crate::journal::id as message_id;
-use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
+use crate::model::{Acceleration, Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Bound, Request, Situation, Span, Taken, Wanted};
 use crate::session::{Asked, DiskKind, Record, Run, Spec};
 use crate::systemd::Job;
@@ -36,6 +36,14 @@ use std::time::{Duration, Instant};
 /// How long the units at a session's end may take to say why a start failed.
 const VERDICT: Duration = Duration::from_secs(10);
 
+/// What is asked for; an amount of zero stands for the default.
+pub(super) struct SessionRequest {
+    pub machine: MachineName,
+    pub amounts: Request,
+    /// Pass over the limits.
+    pub force: bool,
+}
+
 /// A request with every default filled in.
 struct Order {
     spec: Spec,
@@ -47,7 +55,7 @@ struct Order {
 pub(super) fn create(
     core: &Arc<Core>,
     person: &Person,
-    request: &NewSession,
+    request: &SessionRequest,
     disk: DiskKind,
 ) -> Result<Session, Problem> {
     let started = Instant::now();
@@ -60,7 +68,7 @@ pub(super) fn create(
             let (core, id) = (Arc::clone(core), record.id.clone());
             run_beside(move || follow::follow(&core, &id, started));
         }
-        Err(problem) => refused(core, person, request, problem),
+        Err(problem) => report_refusal(core, person, Some(&request.machine), problem),
     }
     result.map(|record| view::session(&record, Live::recorded(&record)))
 }
@@ -69,7 +77,12 @@ fn report_created(record: &Record) {
     let (owner, spec, run) = (record.owner_shown(), &record.spec, record.run.clone().unwrap_or_default());
     let line = format!(
         "Session {} of {owner} with {} ({} CPU, {} of memory, {}, network: {})",
-        record.id, spec.machine, spec.cpus, spec.memory, run.accel, run.network
+        record.id,
+        spec.machine,
+        spec.cpus,
+        spec.memory,
+        run.accel.map_or("", Acceleration::as_str),
+        run.network
     );
     record.story(&owner).tell(log::Level::Info, message_id::CREATED, line);
 }
@@ -78,17 +91,17 @@ fn attempt(
     core: &Arc<Core>,
     settings: &Settings,
     person: &Person,
-    request: &NewSession,
+    request: &SessionRequest,
     disk: DiskKind,
 ) -> Result<Record, Problem> {
     if request.force && !person.root {
         return Err(Problem::new(Word::NotAllowed, "Only root may pass over the limits."));
     }
     let limited = (!request.force).then_some(person);
-    let machine = request.machine.parse()?;
+    let machine = &request.machine;
     let mut ready = match disk {
-        DiskKind::Scratch => ready::resolve(core, settings, &machine, limited)?,
-        DiskKind::Persistent => ready::prepared(core, settings, &machine)?,
+        DiskKind::Scratch => ready::resolve(core, settings, machine, limited)?,
+        DiskKind::Persistent => ready::prepared(core, settings, machine)?,
     };
     let order = order(settings, person, request, disk, &ready)?;
     room(core, settings, ready.kept.as_ref(), person.admin)?;
@@ -96,7 +109,7 @@ fn attempt(
     let record = admit(core, settings, person, !request.force, &order, &ready, &runtime)?;
     // Now that it is on record: who changes an image looks at the records after they have taken hold of it.
     let taken = match &mut ready.kept {
-        None => ready::nobody_changes(core, settings, &machine, ready.place.as_ref()),
+        None => ready::nobody_changes(core, settings, machine, ready.place.as_ref()),
         Some(kept) => kept.give_to(record.id.as_str()),
     };
     if let Err(problem) = taken {
@@ -106,30 +119,25 @@ fn attempt(
     launch(core, settings, record, &ready, &runtime)
 }
 
-fn refused(core: &Core, person: &Person, request: &NewSession, problem: &Problem) {
-    // The machine's name is a stranger's text until it has been checked.
-    let machine = request.machine.parse::<MachineName>().map_or("?".to_owned(), |m| m.to_string());
+/// Write that a session was refused; without a machine, what was asked for is the name of none.
+pub(super) fn report_refusal(core: &Core, person: &Person, machine: Option<&MachineName>, problem: &Problem) {
+    let machine = machine.map_or("?", MachineName::as_str);
     let line = format!("Refused {person} a session with {machine}: {problem}");
     if core.lines.refusals.admit(&person.owner.to_string(), problem.word.as_str(), &line) {
         log::warn!(MESSAGE_ID = message_id::REFUSED, QWD_OWNER = person.to_string().as_str(),
-            QWD_MACHINE = machine.as_str(), QWD_REASON = problem.word.as_str(); "{line}");
+            QWD_MACHINE = machine, QWD_REASON = problem.word.as_str(); "{line}");
     }
 }
 
 fn order(
     settings: &Settings,
     person: &Person,
-    request: &NewSession,
+    request: &SessionRequest,
     disk: DiskKind,
     ready: &Ready,
 ) -> Result<Order, Problem> {
-    let asked = Request {
-        cpus: request.cpus,
-        memory: Bytes(request.memory_bytes),
-        lifetime: Lifetime(request.lifetime_seconds),
-    };
     let usual = person.allowed.usual(&settings.session);
-    let (wanted, lifetime) = policy::with_amounts(&ready.entry, &asked, usual)?;
+    let (wanted, lifetime) = policy::with_amounts(&ready.entry, &request.amounts, usual)?;
     let mut lifetime_max = person.allowed.lifetime.clone();
     if request.force && lifetime_max.most.0 != 0 {
         lifetime_max.most = lifetime_max.most.max(lifetime);
@@ -193,7 +201,7 @@ fn new_record(
     let (id, owner) = (random::session_id(), (person.owner.clone(), person.name.clone()));
     let is_scratch = order.spec.disk == DiskKind::Scratch;
     let run = Run {
-        accel: runtime.accel.as_str().to_owned(),
+        accel: Some(runtime.accel.kind()),
         network: runtime.card.as_str().to_owned(),
         notes: ready.note().into_iter().chain(runtime.notes.iter().cloned()).collect(),
         disk_directory: settings.disks_dir.as_ref().filter(|_| is_scratch).map(|d| d.join(id.as_str())),

@@ -34,7 +34,7 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
         memory_total: figures.memory_total.0,
         memory_available: figures.memory_available.0,
         memory_given: sessions.iter().map(|t| t.memory.0).sum(),
-        accel: accel.as_str().to_owned(),
+        accel: accel.kind(),
         network: network.to_owned(),
         config_problem: config_problem.filter(|_| admin).map(|e| e.to_string()).unwrap_or_default(),
         warnings: if admin { warnings } else { Vec::new() },

@@ -9,19 +9,20 @@ use super::core::Core;
 use super::screens;
 use super::shares::still_good;
 use super::table::{Entry, Table};
-use super::tickets::{Holder, Pass, client_network};
+use super::tickets::{Holder, Pass};
 use super::turns::Kind;
 use crate::bus::{Joined, Session};
-use crate::model::{Problem, Secret, SessionId, State, Word};
+use crate::model::{Problem, Secret, SessionId, State, Word, network_of};
 use crate::session::{Record, ShareRecord};
 use crate::{host, random};
+use std::net::IpAddr;
 
-/// A ticket for the holder of a link, who comes from this address; empty: it is not known.
-pub(super) fn join(core: &Core, holder: &Holder, secret: &Secret, address: &str) -> Result<Joined, Problem> {
+/// A ticket for the holder of a link, who comes from this address, if it is known.
+pub(super) fn join(core: &Core, holder: &Holder, secret: &Secret, from: Option<IpAddr>) -> Result<Joined, Problem> {
     let now = host::now();
     let issue = |id: &SessionId, share: &ShareRecord| {
         let (session, role, label, holder) = (id.clone(), share.role, share.id.clone(), holder.clone());
-        let client = client_network(address);
+        let client = from.map(network_of);
         let pass = Pass { session, role, share: label.clone(), holder, client, until: share.expires_at };
         (screens::issue(core, pass), role, label)
     };
@@ -43,13 +44,13 @@ pub(super) fn join(core: &Core, holder: &Holder, secret: &Secret, address: &str)
         })?,
     };
     let who = if holder.name.is_empty() { "A guest".to_owned() } else { holder.to_string() };
-    let from = if address.is_empty() { String::new() } else { format!(" from {address}") };
+    let from = from.map_or_else(String::new, |address| format!(" from {address}"));
     let line = format!("{who} joined session {id} by link {label} ({role}){from}");
     if core.lines.joins.admit(&format!("{id} {label}"), "join", &line) {
         log::info!(QWD_SESSION = id.as_str(); "{line}");
     }
     let secret = next.as_ref().unwrap_or(secret).expose().to_owned();
-    Ok(Joined { session, role: role.to_string(), ticket: ticket.expose().to_owned(), secret })
+    Ok(Joined { session, role, ticket: ticket.expose().to_owned(), secret })
 }
 
 /// The session that the holder of a link may see.

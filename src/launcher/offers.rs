@@ -51,15 +51,9 @@ fn decide<T>(
 }
 
 fn told(offer: Offer) -> bus::Offer {
-    let lifetime_seconds = offer.lifetime.0;
-    match offer.reason {
-        Some(reason) => bus::Offer { lifetime_seconds, reason, ..bus::Offer::default() },
-        None => bus::Offer {
-            sessions: offer.sessions,
-            cpus: offer.cpus,
-            memory_bytes: offer.memory.0,
-            lifetime_seconds,
-            reason: String::new(),
-        },
+    let Offer { sessions, cpus, memory, lifetime, reason } = offer;
+    match reason {
+        Some(reason) => bus::Offer { lifetime, reason, ..bus::Offer::default() },
+        None => bus::Offer { sessions, cpus, memory, lifetime, reason: String::new() },
     }
 }

@@ -68,7 +68,7 @@ fn a_failed_start_is_forgotten_only_once_nothing_of_it_runs() {
     let record = bench.written();
     bench.units.lock().unwrap().refuses = true;
     give_up(&bench.core, &record);
-    assert_eq!(bench.core.get(&alice(), &id()).unwrap().state, State::Stopping.as_str());
+    assert_eq!(bench.core.get(&alice(), &id()).unwrap().state, State::Stopping);
     assert_eq!((bench.written(), bench.core.store.asked(&id())), (record.clone(), Asked::FailedStart));
     // Once systemd is back, the sweep ends it; the units at its end clear up.
     bench.units.lock().unwrap().refuses = false;
@@ -165,8 +165,8 @@ fn a_session_with_a_damaged_record_keeps_its_last_timer_and_ends_without_one() {
     assert_eq!(bench.running().len(), 2);
     let root = Person { admin: true, ..alice() };
     let [listed] = &anew.list(&root, true)[..] else { panic!("one session") };
-    let told = (listed.id.as_str(), listed.machine.as_str(), listed.state.as_str(), listed.expires_at);
-    assert_eq!(told, (ID, "grub.iso", "running", end));
+    let told = (listed.id.as_str(), listed.machine.as_str(), listed.state, listed.expires_at);
+    assert_eq!(told, (ID, "grub.iso", State::Running, end));
     assert_eq!(anew.unrecorded().unwrap().len(), 1);
     assert!(anew.list(&alice(), true).is_empty() && control::stop(&anew, &alice(), &id()).is_err());
     assert_eq!(bench.core.unrecorded().unwrap().len(), 0);
@@ -196,7 +196,7 @@ fn a_launcher_that_begins_anew_sees_to_what_was_starting_and_wakes_who_waits() {
     // Nothing runs: the launcher before had not come to it.
     follow::take_over(&anew);
     assert!(woken.join().unwrap().is_some());
-    assert_eq!(anew.get(&alice(), &id()).unwrap().state, State::Failed.as_str());
+    assert_eq!(anew.get(&alice(), &id()).unwrap().state, State::Failed);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::caller::Person;
 use super::core::Core;
 use super::table::{find, no_such};
-use super::tickets::Pass;
+use super::tickets::{Pass, parse_owner};
 use super::turns::Kind;
 use crate::bus::Grant;
 use crate::model::{Problem, Role, Secret, SessionId, State, Word};
@@ -57,15 +57,15 @@ pub(super) fn redeem(core: &Core, secret: &Secret) -> Result<(OwnedFd, Grant), P
     let table = core.table();
     let record = table.get(&pass.session).map(|e| &e.record).ok_or_else(no_such)?;
     let grant = Grant {
-        session: record.id.to_string(),
+        session: record.id.clone(),
         owner: record.owner_shown(),
-        machine: record.spec.machine.to_string(),
-        role: pass.role.to_string(),
+        owner_id: record.owner.clone(),
+        machine: record.spec.machine.clone(),
+        role: pass.role,
         share: pass.share,
+        name_id: parse_owner(&pass.holder.id, &pass.holder.name),
         name: pass.holder.name,
-        name_id: pass.holder.id,
-        until: pass.until,
-        owner_id: record.owner.to_string(),
+        until: Some(pass.until).filter(|until| *until != 0),
     };
     Ok((screen.into(), grant))
 }

@@ -3,10 +3,11 @@
 use super::caller::Person;
 use super::core::Core;
 use super::table::find;
+use super::tickets::parse_owner;
 use super::viewers;
-use crate::bus::{NewShare, Share};
+use crate::bus::Share;
 use crate::host;
-use crate::model::{Problem, Role, Secret, SessionId, Word};
+use crate::model::{Lifetime, Problem, Role, Secret, SessionId, Word};
 use crate::random;
 use crate::session::{Record, ShareRecord};
 use std::sync::PoisonError;
@@ -22,15 +23,23 @@ pub(super) fn still_good(share: &ShareRecord, now: u64) -> bool {
 fn public(share: &ShareRecord) -> Share {
     Share {
         id: share.id.clone(),
-        role: share.role.to_string(),
+        role: share.role,
         created_at: share.created_at,
         expires_at: share.expires_at,
         once: share.once,
-        used: share.used_at != 0,
-        used_at: share.used_at,
+        used_at: Some(share.used_at).filter(|at| *at != 0),
         used_by: share.used_by.clone(),
-        used_by_id: share.used_by_id.clone(),
+        used_by_id: parse_owner(&share.used_by_id, &share.used_by),
     }
+}
+
+/// What a new link is to allow.
+pub(super) struct ShareRequest {
+    pub role: Role,
+    /// How long it is good; zero: as long as the session.
+    pub lifetime: Lifetime,
+    /// Good for one browser.
+    pub once: bool,
 }
 
 /// Makes a share; its secret is known to nobody but the one who asked.
@@ -38,18 +47,18 @@ pub(super) fn share(
     core: &Core,
     person: &Person,
     id: &SessionId,
-    wanted: &NewShare,
+    request: &ShareRequest,
 ) -> Result<(Share, Secret), Problem> {
     let now = host::now();
-    let role: Role = wanted.role.parse()?;
+    let (role, lifetime) = (request.role, request.lifetime);
     let secret = random::secret();
     let new = ShareRecord {
         id: random::label(),
         role,
         secret_sha256: random::digest(&secret),
         created_at: now,
-        expires_at: if wanted.seconds == 0 { 0 } else { now.saturating_add(wanted.seconds) },
-        once: wanted.once,
+        expires_at: if lifetime.0 == 0 { 0 } else { now.saturating_add(lifetime.0) },
+        once: request.once,
         spent_sha256: None,
         used_at: 0,
         used_by: String::new(),

@@ -111,9 +111,7 @@ pub(super) fn recorded_for(table: &Table, person: &Person, all: bool) -> Vec<Ses
 /// Return a text that is another one whenever [`recorded_for`] is.
 pub(super) fn list_version(table: &Table, person: &Person, all: bool) -> String {
     let mut hasher = DefaultHasher::new();
-    for session in recorded_for(table, person, all) {
-        serde_json::to_string(&session).unwrap_or_default().hash(&mut hasher);
-    }
+    recorded_for(table, person, all).hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 

@@ -4,10 +4,9 @@
 //! the oldest of the same cause, so that nobody who issues many keeps anybody else from a screen.
 
 use super::caller::Person;
-use crate::model::{Owner, Problem, Role, Secret, SessionId, Word, network_of};
+use crate::model::{Owner, Problem, Role, Secret, SessionId, Word};
 use crate::random;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long a ticket is good.
@@ -45,6 +44,11 @@ impl From<&Person> for Holder {
     fn from(person: &Person) -> Self {
         Self { name: person.name.clone(), id: person.owner.to_string() }
     }
+}
+
+/// Return the owner that these texts name; `None`: somebody without a name.
+pub(super) fn parse_owner(id: &str, name: &str) -> Option<Owner> {
+    (!name.is_empty()).then(|| Owner::recorded(id, name))
 }
 
 impl std::fmt::Display for Holder {
@@ -168,14 +172,10 @@ impl Tickets {
     }
 }
 
-/// Return the network that a client's address belongs to; `None`: the portal does not know the address.
-pub(super) fn client_network(address: &str) -> Option<u64> {
-    address.parse::<IpAddr>().ok().map(network_of)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::network_of;
 
     const ID: &str = "abcdefghij";
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn of_client(address: &str, share: &str) -> Pass {
-        Pass { client: client_network(address), ..pass(share) }
+        Pass { client: address.parse().ok().map(network_of), ..pass(share) }
     }
 
     /// More than any bound of a cause.

@@ -5,7 +5,7 @@ use super::caller::Person;
 use super::core::Core;
 use super::view;
 use crate::bus::Session;
-use crate::model::{Owner, Problem, SessionId, State};
+use crate::model::{MachineName, Owner, Problem, SessionId, State};
 use crate::systemd::UnitStatus;
 use crate::unit;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const NEWER: &str =
 /// Such a session, as systemd knows it.
 pub(super) struct Unrecorded {
     pub id: SessionId,
-    pub machine: String,
+    pub machine: MachineName,
     pub state: State,
     pub message: &'static str,
     /// When its last timer ends it, in seconds since 1970; zero: it has none.
@@ -28,9 +28,12 @@ pub(super) struct Unrecorded {
 impl Unrecorded {
     /// Return the owner of each: it is not known.
     pub(super) fn owner() -> Owner {
-        Owner::recorded("", "unknown")
+        Owner::recorded("", UNKNOWN)
     }
 }
+
+/// Whose session it is.
+pub(super) const UNKNOWN: &str = "unknown";
 
 impl Core {
     /// Return the sessions that systemd runs and that are not in the table, with what systemd knows of them.
@@ -72,9 +75,9 @@ impl Core {
 }
 
 /// Return the machine in a unit's description, "Desktop session ID (MACHINE)".
-fn machine_of(status: &UnitStatus) -> String {
+fn machine_of(status: &UnitStatus) -> MachineName {
     let found = status.description.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-    found.unwrap_or("?").to_owned()
+    found.and_then(|name| name.parse().ok()).unwrap_or_else(MachineName::unknown)
 }
 
 fn state_of(status: &UnitStatus) -> State {

@@ -1,9 +1,9 @@
 //! Sessions as callers of the bus get them: made of the record, and of the facts at this moment.
 
-use super::unrecorded::Unrecorded;
+use super::unrecorded::{UNKNOWN, Unrecorded};
 use crate::bus::Session;
 use crate::host;
-use crate::model::{Pause, State};
+use crate::model::{Bytes, Pause, State};
 use crate::session::{Notice, Record};
 
 /// The facts of a session at this moment.
@@ -29,16 +29,16 @@ impl Live {
 pub(super) fn session(record: &Record, live: Live) -> Session {
     let run = record.run.clone().unwrap_or_default();
     Session {
-        id: record.id.to_string(),
+        id: record.id.clone(),
         owner: record.owner_name.clone(),
-        owner_id: record.owner.to_string(),
-        machine: record.spec.machine.to_string(),
+        owner_id: record.owner.clone(),
+        machine: record.spec.machine.clone(),
         description: record.spec.description.clone(),
-        state: live.state.reported().to_string(),
+        state: live.state.reported(),
         message: live.message,
-        paused: live.paused.map_or("", Pause::as_str).to_owned(),
+        paused: live.paused,
         cpus: record.spec.cpus,
-        memory_bytes: record.spec.memory.0,
+        memory: record.spec.memory,
         created_at: record.created_at,
         expires_at: record.expires_at,
         extendable_until: live.extendable_until,
@@ -56,18 +56,26 @@ pub(super) fn ended(notice: &Notice) -> Session {
 /// Return a session of which only systemd knows.
 pub(super) fn unrecorded(known: &Unrecorded) -> Session {
     Session {
-        id: known.id.to_string(),
-        owner: "unknown".to_owned(),
+        id: known.id.clone(),
+        owner: UNKNOWN.to_owned(),
+        owner_id: Unrecorded::owner(),
         machine: known.machine.clone(),
-        state: known.state.to_string(),
+        description: String::new(),
+        state: known.state,
         message: known.message.to_owned(),
+        paused: None,
+        cpus: 0,
+        memory: Bytes(0),
         created_at: host::now(),
         expires_at: known.expires_at,
-        ..Session::default()
+        extendable_until: 0,
+        accel: None,
+        network: String::new(),
+        notes: Vec::new(),
     }
 }
 
 /// Return the session as it is once systemd stops it.
 pub(super) fn stopping(session: Session) -> Session {
-    Session { state: State::Stopping.to_string(), ..session }
+    Session { state: State::Stopping, ..session }
 }

@@ -4,11 +4,11 @@ use super::{Problem, text_newtype};
 use std::{fmt, str::FromStr};
 
 /// A number of bytes. Reads and shows as `512M`, `2G` (powers of 1024).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
 /// A duration in whole seconds; zero stands for "without end". Reads and shows as `90s`, `30m`, `4h`, `2d`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lifetime(pub u64);
 
 const BYTE_UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
@@ -97,6 +97,23 @@ impl fmt::Display for Lifetime {
 
 text_newtype!(Bytes);
 text_newtype!(Lifetime);
+
+macro_rules! number {
+    ($name:ident) => {
+        impl From<u64> for $name {
+            fn from(number: u64) -> Self {
+                Self(number)
+            }
+        }
+        impl From<$name> for u64 {
+            fn from(amount: $name) -> Self {
+                amount.0
+            }
+        }
+    };
+}
+number!(Bytes);
+number!(Lifetime);
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ pub use names::{MachineName, UserName};
 pub use network::{BridgeName, CLIENT_STEPS, ClientNetworks, IpNetwork, network_of};
 pub use owner::{Label, METHODS, Method, Owner, Proof};
 pub use problem::{Problem, Word};
-pub use session::{Pause, Role};
+pub use session::{Acceleration, Pause, Role};
 pub use state::{Event, ImpossibleEvent, State};
 
 /// Makes a string-backed newtype serialise as its text and deserialise through its `FromStr`.

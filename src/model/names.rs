@@ -35,6 +35,11 @@ impl MachineName {
     /// What a name may be, as the end of a sentence.
     pub const RULE: &'static str = "it has 1 to 128 letters, digits, blanks or . _ - + @ ( ) characters, begins with a \
                                     letter, a digit or _, and does not end with a blank";
+
+    /// Return what is shown for a machine whose name is not known.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
+    }
 }
 
 impl FromStr for MachineName {

@@ -4,7 +4,7 @@ use super::{Problem, text_newtype};
 use std::{fmt, str::FromStr};
 
 /// What a viewer may do with a screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Look, type, point, paste.
     Control,
@@ -12,8 +12,18 @@ pub enum Role {
     View,
 }
 
+/// What a guest's processor is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Acceleration {
+    /// The kernel's virtualisation.
+    Kvm,
+    /// Emulation in software, which works everywhere.
+    #[default]
+    Tcg,
+}
+
 /// Why a session's guest is paused although its session runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pause {
     /// It has written as much as one session may.
     DiskLimit,
@@ -70,4 +80,5 @@ macro_rules! words {
 }
 pub(super) use words;
 words!(Pause { DiskLimit = "disk_limit", ServerDiskFull = "server_disk_full", DiskError = "disk_error" } "A reason to pause");
+words!(Acceleration { Kvm = "kvm", Tcg = "tcg" } "An acceleration");
 words!(Role { Control = "control", View = "view" } "A role");

@@ -22,7 +22,7 @@ use super::{Problem, text_newtype};
 use std::{fmt, str::FromStr};
 
 /// Where a session is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Accepted, and waiting for resources.
     Queued,

@@ -111,7 +111,7 @@ impl Ask<'_> {
 
     /// Return whether a session that the person may see is their own: only administrators see those of others.
     pub fn owns(&self, session: &Session) -> bool {
-        !self.is_admin() || self.person.as_ref().is_some_and(|person| person.owner == session.owner())
+        !self.is_admin() || self.person.as_ref().is_some_and(|person| person.owner == session.owner_id)
     }
 
     /// Return what shows that this browser has signed in before to an account that this name may spell.

@@ -87,7 +87,7 @@ fn problem(error: zbus::Error) -> Problem {
     }
 }
 
-/// True unless the other side answered.
+/// True unless the other side answered, be it in words that nobody here knows.
 fn broken(error: &zbus::Error) -> bool {
-    !matches!(error, zbus::Error::MethodError(..))
+    !matches!(error, zbus::Error::MethodError(..) | zbus::Error::Variant(_))
 }

@@ -8,7 +8,7 @@ use super::counters::{Count, Counters};
 use super::http::Reply;
 use super::refusal::Refusal;
 use crate::bus::{Figures, Status, seconds};
-use crate::model::Word;
+use crate::model::{Acceleration, Word};
 use std::fmt::{Display, Write};
 
 /// GET metrics
@@ -53,7 +53,7 @@ fn host(page: &mut Page, status: &Status) {
     page.gauge("qwd_host_load_ratio", "Present load of the host; 1 is all CPUs busy.", status.load);
     page.gauge("qwd_host_memory_bytes", "Memory of the host.", status.memory_total);
     page.gauge("qwd_host_memory_available_bytes", "Memory that could be had at once.", status.memory_available);
-    page.gauge("qwd_kvm", "Whether the next session runs under KVM.", u8::from(status.accel == "kvm"));
+    page.gauge("qwd_kvm", "Whether the next session runs under KVM.", u8::from(status.accel == Acceleration::Kvm));
     let good = u8::from(status.config_problem.is_empty());
     page.gauge("qwd_config_good", "Whether the configuration on disk is the one in force.", good);
 }
@@ -125,7 +125,7 @@ mod tests {
             memory_total: 8 << 30,
             memory_available: 5 << 30,
             memory_given: 3 << 30,
-            accel: "kvm".into(),
+            accel: Acceleration::Kvm,
             ..Status::default()
         };
         let figures = Figures {

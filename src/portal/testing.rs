@@ -3,8 +3,9 @@
 
 use super::App;
 use super::launcher::Launcher;
+use crate::bus::tests::{a_share, a_viewer};
 use crate::bus::{Asker, Figures, Joined, Machine, NewSession, NewShare, Offer, Session, Share, Status, Usage, Viewer};
-use crate::model::{Problem, Word};
+use crate::model::{Acceleration, Bytes, Lifetime, Owner, Problem, Role, State, Word};
 use crate::proxy_headers;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -46,20 +47,20 @@ impl Drop for Scratch {
 /// A running session.
 pub(super) fn a_session(id: &str, owner: &str) -> Session {
     Session {
-        id: id.into(),
+        id: id.parse().unwrap(),
         owner: owner.into(),
-        owner_id: format!("pam:{owner}"),
-        machine: "Debian 12 (desktop).qcow2".into(),
+        owner_id: Owner::recorded(&format!("pam:{owner}"), owner),
+        machine: "Debian 12 (desktop).qcow2".parse().unwrap(),
         description: "Debian 12 with Xfce".into(),
-        state: "running".into(),
+        state: State::Running,
         message: String::new(),
-        paused: String::new(),
+        paused: None,
         cpus: 1,
-        memory_bytes: 1 << 30,
+        memory: Bytes(1 << 30),
         created_at: 1_000_000,
         expires_at: 1_086_400,
         extendable_until: 1_345_600,
-        accel: "kvm".into(),
+        accel: Some(Acceleration::Kvm),
         network: "user".into(),
         notes: Vec::new(),
     }
@@ -97,7 +98,7 @@ impl World {
 
     /// Tests give sessions by a name alone, or to one browser.
     fn is_of(session: &Session, asker: &Asker) -> bool {
-        session.owner_id == asker.owner || session.owner == asker.name
+        session.owner_id.to_string() == asker.owner || session.owner == asker.name
     }
 }
 
@@ -106,7 +107,8 @@ struct Fake(Arc<Mutex<World>>);
 impl Fake {
     fn find(&self, asker: &Asker, id: &str) -> Result<Session, Problem> {
         let world = self.0.lock().unwrap();
-        let found = world.sessions.iter().find(|s| s.id == id && (world.is_admin(asker) || World::is_of(s, asker)));
+        let found =
+            world.sessions.iter().find(|s| s.id.as_str() == id && (world.is_admin(asker) || World::is_of(s, asker)));
         found.cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))
     }
 
@@ -119,7 +121,7 @@ impl Fake {
     fn change(&self, asker: &Asker, id: &str, change: impl Fn(&mut Session)) -> Result<Session, Problem> {
         self.find(asker, id)?;
         let mut world = self.0.lock().unwrap();
-        let session = world.sessions.iter_mut().find(|s| s.id == id).unwrap();
+        let session = world.sessions.iter_mut().find(|s| s.id.as_str() == id).unwrap();
         change(session);
         Ok(session.clone())
     }
@@ -133,8 +135,8 @@ impl Fake {
             return Err(refusal);
         }
         world.created.push((asker.clone(), wanted.clone()));
-        let session =
-            Session { machine: wanted.machine, state: "starting".into(), ..a_session("newsessabc", &asker.name) };
+        let machine = wanted.machine.parse()?;
+        let session = Session { machine, state: State::Starting, ..a_session("newsessabc", &asker.name) };
         world.sessions.push(session.clone());
         Ok(session)
     }
@@ -148,7 +150,8 @@ impl Fake {
     }
 
     fn wait_list(&self, asker: Asker, all: bool, version: &str, seconds: u32) -> Result<String, Problem> {
-        let states: Vec<_> = self.those(&asker, all, false).into_iter().map(|s| s.id + &s.state).collect();
+        let states: Vec<_> =
+            self.those(&asker, all, false).into_iter().map(|s| format!("{}{}", s.id, s.state)).collect();
         let now = format!("v{}", states.join("."));
         self.0.lock().unwrap().waited += u32::from(seconds > 0 && now == version);
         Ok(now)
@@ -163,18 +166,18 @@ impl Fake {
     }
 
     fn stop(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
-        self.change(&asker, id, |s| s.state = "stopping".into())
+        self.change(&asker, id, |s| s.state = State::Stopping)
     }
 
     fn kill(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
-        self.change(&asker, id, |s| s.state = "ended".into())
+        self.change(&asker, id, |s| s.state = State::Ended)
     }
 
     fn claim(&self, asker: Asker, id: &str) -> Result<Session, Problem> {
         let mut world = self.0.lock().unwrap();
-        let session = world.sessions.iter_mut().find(|s| s.id == id);
+        let session = world.sessions.iter_mut().find(|s| s.id.as_str() == id);
         let session = session.ok_or_else(|| Problem::new(Word::NoSuchSession, "There is no such session."))?;
-        session.owner_id = asker.owner;
+        session.owner_id = asker.owner.parse()?;
         Ok(session.clone())
     }
 
@@ -189,7 +192,7 @@ impl Fake {
         self.find(&asker, id)?;
         let NewShare { role, seconds, once } = wanted;
         let expires_at = if seconds == 0 { 0 } else { 1_000_000 + seconds };
-        let share = Share { id: "share1".into(), role, created_at: 1_000_000, expires_at, once, ..Share::default() };
+        let share = Share { role: role.parse()?, created_at: 1_000_000, expires_at, once, ..a_share("share1") };
         self.0.lock().unwrap().shares.push(share.clone());
         Ok((share, "s".repeat(43)))
     }
@@ -217,9 +220,9 @@ impl Fake {
     fn join_from(&self, asker: Asker, secret: &str, _address: &str) -> Result<Joined, Problem> {
         let session = self.look(secret)?;
         let mut world = self.0.lock().unwrap();
-        world.viewers.push(Viewer { session: session.id.clone(), name: asker.name, ..Viewer::default() });
-        let role = if secret == CONTROL.repeat(43) { "control" } else { "view" };
-        Ok(Joined { session, role: role.into(), ticket: "t".repeat(43), secret: "n".repeat(43) })
+        world.viewers.push(Viewer { name: asker.name, ..a_viewer(session.id.as_str()) });
+        let role = if secret == CONTROL.repeat(43) { Role::Control } else { Role::View };
+        Ok(Joined { session, role, ticket: "t".repeat(43), secret: "n".repeat(43) })
     }
 
     fn look(&self, secret: &str) -> Result<Session, Problem> {
@@ -256,7 +259,10 @@ impl Fake {
             viewers: 2,
         };
         let usages = world.sessions.iter().map(usage).collect();
-        Ok((Status { sessions_max: 10, accel: "kvm".into(), host_cpus: 2, load: 0.25, ..Status::default() }, usages))
+        Ok((
+            Status { sessions_max: 10, accel: Acceleration::Kvm, host_cpus: 2, load: 0.25, ..Status::default() },
+            usages,
+        ))
     }
 
     fn picture(&self, asker: Asker, id: &str) -> Result<zbus::zvariant::OwnedFd, Problem> {
@@ -279,7 +285,7 @@ impl Fake {
         if !world.is_admin(&asker) {
             return Err(Problem::new(Word::NotAllowed, "Only an administrator may do that."));
         }
-        world.sessions.iter_mut().for_each(|s| s.state = "stopping".into());
+        world.sessions.iter_mut().for_each(|s| s.state = State::Stopping);
         Ok(world.sessions.len() as u32)
     }
 
@@ -309,7 +315,7 @@ impl Bench {
                 a_machine("slax.iso", "Slax, a small live system", ""),
                 a_machine("win11.qcow2", "Windows 11", "Its image is missing: run 'sudo qwdctl download win11.qcow2'."),
             ],
-            offer: Offer { sessions: 3, cpus: 4, memory_bytes: 8 << 30, ..Offer::default() },
+            offer: Offer { sessions: 3, cpus: 4, memory: Bytes(8 << 30), ..Offer::default() },
             ..World::default()
         }));
         let connections = Arc::new(Mutex::new(Vec::new()));
@@ -349,15 +355,14 @@ pub(super) fn launcher_on(address: &str, world: &Arc<Mutex<World>>) -> zbus::Res
 
 fn a_machine(name: &str, description: &str, problem: &str) -> Machine {
     Machine {
-        name: name.into(),
         description: description.into(),
         problem: problem.into(),
         image_bytes: 3 << 29,
         cpus: 1,
-        memory_bytes: 2 << 30,
-        lifetime_seconds: 86_400,
+        memory: Bytes(2 << 30),
+        lifetime: Lifetime(86_400),
         icon: "/qemu-web-desktop/static/icon-desktop.svg".into(),
-        ..Machine::default()
+        ..crate::bus::tests::a_machine(name)
     }
 }
 

@@ -4,7 +4,7 @@ use super::drives::{drives, firmware};
 use super::hardware::Hardware;
 use crate::config::{Architecture, Card, Clock, Firmware, Video};
 use crate::images::Format;
-use crate::model::{Bytes, MachineName, SessionId};
+use crate::model::{Acceleration, Bytes, MachineName, SessionId};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,11 @@ pub enum Accel {
 }
 
 impl Accel {
-    /// The word shown to people.
-    pub fn as_str(self) -> &'static str {
+    /// Return which it is, without its amounts.
+    pub fn kind(self) -> Acceleration {
         match self {
-            Self::Kvm => "kvm",
-            Self::Tcg(_) => "tcg",
+            Self::Kvm => Acceleration::Kvm,
+            Self::Tcg(_) => Acceleration::Tcg,
         }
     }
 }

@@ -63,7 +63,7 @@ fn due(
         owner,
         machine: record.spec.machine.clone(),
         id: id.clone(),
-        link: site::session(base, id.as_str()),
+        link: site::session(base, id),
         minutes,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::Spec;
 use crate::journal::Story;
-use crate::model::{Bytes, Event, ImpossibleEvent, Owner, Role, SessionId, State, Word};
+use crate::model::{Acceleration, Bytes, Event, ImpossibleEvent, Owner, Role, SessionId, State, Word};
 use crate::policy::Span;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ pub struct Record {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// `kvm` or `tcg`.
-    pub accel: String,
+    /// The acceleration; `None`: not known.
+    pub accel: Option<Acceleration>,
     /// `user`, `bridge` or `none`.
     pub network: String,
     /// Messages for the owner, such as why there is no network.

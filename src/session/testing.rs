@@ -1,7 +1,7 @@
 //! Records and stores for tests.
 
 use super::{DiskKind, Record, Run, Spec, Store};
-use crate::model::{Bytes, Lifetime, Owner, State};
+use crate::model::{Acceleration, Bytes, Lifetime, Owner, State};
 use crate::policy::Span;
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) fn record(id: &str, owner: &str) -> Record {
     let by_pam = Owner::recorded(&format!("pam:{owner}"), owner);
     let span = Span { created_at: 1, expires_at: 100, latest: 0 };
     let mut record = Record::new(id.parse().unwrap(), (by_pam, owner.to_owned()), spec, span);
-    record.place(Run { accel: "tcg".into(), network: "none".into(), ..Run::default() }).unwrap();
+    record.place(Run { accel: Some(Acceleration::Tcg), network: "none".into(), ..Run::default() }).unwrap();
     record.with_state(State::Running)
 }
 

@@ -70,7 +70,7 @@ def as_user(uid):
 
 def picture(bed, made):
     """How the launcher answers root, the owner, who asks for a picture of the screen: "ok", or why not."""
-    call = [["Picture", "(ssas)s", [["local:root", "", []], made]]]
+    call = [["Picture", "a{sv}s", [{"owner": "local:root"}, made]]]
     [[word, text]] = json.loads(bed.run("python3", CALLS, input=json.dumps(call)).stdout)
     return word if word == "ok" else text
 

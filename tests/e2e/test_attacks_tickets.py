@@ -18,7 +18,7 @@ session, state = sys.argv[1:]
 
 def word(connection, seconds):
     try:
-        connection.call_blocking(NAME, PATH, NAME, "Wait", "(ssas)ssu", [["", "", []], session, state, seconds], timeout=30)
+        connection.call_blocking(NAME, PATH, NAME, "Wait", "a{sv}ssu", [{}, session, state, seconds], timeout=30)
     except dbus.DBusException as error:
         return error.get_dbus_name()
     return "ok"
@@ -27,7 +27,7 @@ connections = [dbus.bus.BusConnection(dbus.bus.BUS_SYSTEM) for _ in range(6)]
 for connection in connections:
     for _ in range(100):
         call = dbus.lowlevel.MethodCallMessage(NAME, PATH, NAME, "Wait")
-        call.append(("", "", dbus.Array([], "s")), session, state, dbus.UInt32(3600), signature="(ssas)ssu")
+        call.append(dbus.Dictionary({}, "sv"), session, state, dbus.UInt32(3600), signature="a{sv}ssu")
         connection.send_message(call)
     connection.flush()
 print(word(dbus.bus.BusConnection(dbus.bus.BUS_SYSTEM), 5), flush=True)
@@ -193,9 +193,8 @@ def test_calls_that_wait_hold_up_nobody_and_end_with_their_caller(bed, session, 
             process.communicate("")
     # Her next wait is admitted as soon as the bus has said that the others' connections are closed.
     wait = ["busctl", "call", *["org.qemuwebdesktop.Launcher1", "/org/qemuwebdesktop/Launcher1"],
-            "org.qemuwebdesktop.Launcher1", "Wait", "(ssas)ssu", "", "", "0", carol, "running", "0"]
-    bed.wait("setpriv --reuid=carol --regid=carol --init-groups -- " + " ".join(word or "''" for word in wait)
-             .replace("(ssas)ssu", "'(ssas)ssu'"), 20)
+            "org.qemuwebdesktop.Launcher1", "Wait", "'a{sv}ssu'", "0", carol, "running", "0"]
+    bed.wait("setpriv --reuid=carol --regid=carol --init-groups -- " + " ".join(wait), 20)
 
 
 def test_a_hostile_monitor_pins_few_threads(bed, alice, settings):
@@ -227,14 +226,15 @@ def test_a_hostile_monitor_pins_few_threads(bed, alice, settings):
 
 def test_a_display_that_was_taken_over_reports_no_more_than_a_good_one(bed, shown):
     bed.put(TREE / "tests/e2e/bus_calls.py", "/usr/local/lib/bus_calls.py")
-    good = [shown, "", "", "", "view", "192.0.2.7", 1]
+    good = {"session": shown, "role": "view", "address": "192.0.2.7", "since": 1}
 
     def report(*viewers):
-        wanted = json.dumps([["Report", "a(sssssst)", [list(viewers)]]])
+        wanted = json.dumps([["Report", "aa{sv}", [list(viewers)]]])
         done = as_account(bed, "_qwd-display", "python3", "/usr/local/lib/bus_calls.py", input=wanted)
         return json.loads(done.stdout)[0]
     assert report(good) == ["ok", []]
-    unknown = ["aaaaaaaaaa", *good[1:]]
+    unknown = good | {"session": "aaaaaaaaaa"}
     assert report(good, unknown) == ["ok", [["aaaaaaaaaa", ""]]]
-    for viewers in ([good] * 2000, [["x" * 9999, *good[1:]]], [[*good[:5], "everywhere", 1]], [[*good[:4], "owner", "", 1]]):
-        assert report(*viewers)[0] == "bad_request"
+    assert report(*[good] * 2000)[0] == "bad_request"
+    for wrong in ({"session": "x" * 9999}, {"name": "x" * 9999}, {"address": "everywhere"}, {"role": "owner"}, {"x": "y"}):
+        assert report(good | wrong)[0] == "bad_request", wrong

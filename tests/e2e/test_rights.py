@@ -36,15 +36,15 @@ KINDS = {
 SECRET = "A" * 43
 # Each method's kind, its arguments after the asker, and how it ends for those who may.
 METHODS = {
-    "Create": ("self", [["nothing.iso", 0, 0, 0, False]], "no_such_machine"),
-    "Work": ("root", [["menu.iso", 0, 0, 0, False]], "wrong_state"),
+    "Create": ("self", [{"machine": "nothing.iso"}], "no_such_machine"),
+    "Work": ("root", [{"machine": "menu.iso"}], "wrong_state"),
     "List": ("self", [True], "ok"),
     "Sessions": ("self", [True], "ok"),
     "Get": ("own", ["ID"], "ok"),
     "Wait": ("own", ["ID", "stopping", 0], "ok"),
     "WaitList": ("self", [True, "", 0], "ok"),
     "Extend": ("own", ["ID", 60], "ok"),
-    "Share": ("own", ["ID", ["view", 0, False]], "ok"),
+    "Share": ("own", ["ID", {"role": "view"}], "ok"),
     "Shares": ("own", ["ID"], "ok"),
     "Unshare": ("own", ["ID", "nothing"], "bad_request"),
     "Viewers": ("own", ["ID"], "ok"),
@@ -107,7 +107,7 @@ def nobody_left(bed, settings):
     """Leaves no session behind."""
     yield
     settings(SETTINGS)
-    kill = [["Kill", "(ssas)s", [["", "", []], s["id"]]] for s in bed.json("list")]
+    kill = [["Kill", "a{sv}s", [{}, s["id"]]] for s in bed.json("list")]
     bed.run("python3", "/usr/local/lib/bus_calls.py", input=json.dumps(kill))
     bed.wait("test -z \"$(ls /run/qemu-web-desktop/records/*.json 2>/dev/null)\"")
 
@@ -129,7 +129,7 @@ def attempt(people, caller, names, ids):
     for name in names:
         has_asker, signature = interface()[name]
         arguments = [ids.get(a, a) if isinstance(a, str) else a for a in METHODS[name][1]]
-        wanted.append([name, signature, [[claimed, "", []], *arguments] if has_asker else arguments])
+        wanted.append([name, signature, [{"owner": claimed}, *arguments] if has_asker else arguments])
     return dict(zip(names, calls(people, account, wanted)))
 
 
@@ -167,7 +167,7 @@ def test_every_method_by_everybody(bed, people, settings, nobody_left):
     assert {key: o for key, o in outcomes.items() if o[0] != METHODS[key[1]][2]} == {}
     alices = {owned, *victims.values()}
     for method, sessions in {"List": lambda r: r, "Sessions": lambda r: r[0], "Front": lambda r: r[2]}.items():
-        seen = {c: {s[0] for s in sessions(outcomes[c, method][1])} for c in CALLERS if (c, method) in outcomes}
+        seen = {c: {s["id"] for s in sessions(outcomes[c, method][1])} for c in CALLERS if (c, method) in outcomes}
         everybodys = alices | {foreign} if method != "Front" else set()
         assert seen == {"other member": set(), "portal for other": set(), "portal for owner": alices,
                         "portal for administrator": everybodys, "owner as member": alices, "root": everybodys}
@@ -192,15 +192,28 @@ def open_policy(bed):
 def test_a_guest_gets_what_their_link_says_and_nothing_else(bed, people, session):
     owned = session("--owner", "local:alice")["id"]
     for role in ("view", "control"):
-        [[_, (_, secret)]] = calls(people, "root", [["Share", "(ssas)s(stb)", [["local:alice", "", []], owned, [role, 0, False]]]])
+        [[_, (_, secret)]] = calls(people, "root", [["Share", "a{sv}sa{sv}", [{"owner": "local:alice"}, owned, {"role": role}]]])
         [joined, looked, other] = calls(people, PORTAL, [
-            ["Join", "(ssas)s", [["", "", []], secret]], ["Look", "s", [secret]], ["Get", "(ssas)s", [["", "", []], owned]]])
-        assert joined[0] == looked[0] == "ok" and looked[1][0] == joined[1][0][0] == owned
-        assert joined[1][1] == role and other[0] == "bad_request", "a guest has no name to ask by"
-        [[word, result]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1][2]]]])
-        assert (word, result[1][0], result[1][3]) == ("ok", owned, role)
-        [[again, _]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1][2]]]])
+            ["Join", "a{sv}s", [{}, secret]], ["Look", "s", [secret]], ["Get", "a{sv}s", [{}, owned]]])
+        assert joined[0] == looked[0] == "ok" and looked[1]["id"] == joined[1]["session"]["id"] == owned
+        assert joined[1]["role"] == role and other[0] == "bad_request", "a guest has no name to ask by"
+        [[word, result]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1]["ticket"]]]])
+        assert (word, result[1]["session"], result[1]["role"]) == ("ok", owned, role)
+        [[again, _]] = calls(people, DISPLAY, [["Redeem", "s", [joined[1]["ticket"]]]])
         assert again == "bad_ticket"
+
+
+def test_a_request_that_says_what_the_launcher_does_not_know_is_refused(bed, people):
+    wish = {"machine": "nothing.iso"}
+    for asker, wanted, told in [
+            ({}, {**wish, "boot_script": "x"}, "unknown field `boot_script`"),
+            ({"proof": "pam"}, wish, "unknown field `proof`"),
+            ({}, {**wish, "force": "yes"}, "")]:
+        for account in ("carol", "root"):
+            [[word, text]] = calls(people, account, [["Create", "a{sv}a{sv}", [asker, wanted]]])
+            assert word == "bad_request" and told in text, (account, word, text)
+    [[word, _]] = calls(people, "root", [["Create", "a{sv}a{sv}", [{}, wish]]])
+    assert word == "no_such_machine"
 
 
 def started(people, account):

@@ -1,7 +1,7 @@
 //! A private bus, a launcher on it that does as the names of its machines say, and a way to run qwdctl.
 
 use qwd::bus::{Asker, INTERFACE, Machine, NAME, NewSession, NewShare, PATH, Session, Share, Status, Usage, Viewer};
-use qwd::model::{Owner, Problem, SessionId, Word};
+use qwd::model::{Acceleration, Bytes, Lifetime, Owner, Problem, Role, SessionId, State, Word};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
@@ -167,12 +167,15 @@ fn owner(asker: &Asker) -> Owner {
 impl Fake {
     fn find(&self, id: &str) -> Result<Session, Problem> {
         let all = self.sessions.lock().unwrap();
-        all.iter().find(|s| s.id == id).cloned().ok_or_else(|| Problem::new(Word::NoSuchSession, "It is not there."))
+        all.iter()
+            .find(|s| s.id.as_str() == id)
+            .cloned()
+            .ok_or_else(|| Problem::new(Word::NoSuchSession, "It is not there."))
     }
 
     fn change(&self, id: &str, change: impl FnOnce(&mut Session)) -> Result<Session, Problem> {
         let mut all = self.sessions.lock().unwrap();
-        let session = all.iter_mut().find(|s| s.id == id);
+        let session = all.iter_mut().find(|s| s.id.as_str() == id);
         let session = session.ok_or_else(|| Problem::new(Word::NoSuchSession, "It is not there."))?;
         change(session);
         Ok(session.clone())
@@ -187,23 +190,23 @@ impl Fake {
             "ok.iso" | "bad.iso" | "full.iso" => {}
             _ => return Err(Problem::new(Word::NoSuchMachine, "There is no such machine.")),
         }
-        let owner = owner(&asker);
+        let (owner, machine) = (owner(&asker), wanted.machine.parse()?);
         let mut all = self.sessions.lock().unwrap();
         let session = Session {
-            id: SessionId::from_bytes([all.len() as u8; 10]).to_string(),
+            id: SessionId::from_bytes([all.len() as u8; 10]),
             owner: owner.plain(),
-            owner_id: owner.to_string(),
-            machine: wanted.machine,
+            owner_id: owner,
+            machine,
             description: String::new(),
-            state: "starting".into(),
+            state: State::Starting,
             message: String::new(),
-            paused: String::new(),
+            paused: None,
             cpus: wanted.cpus.max(1),
-            memory_bytes: if wanted.memory_bytes == 0 { 1 << 30 } else { wanted.memory_bytes },
+            memory: Bytes(if wanted.memory_bytes == 0 { 1 << 30 } else { wanted.memory_bytes }),
             created_at: 1_000,
             expires_at: wanted.lifetime_seconds,
             extendable_until: 0,
-            accel: "tcg".into(),
+            accel: Some(Acceleration::Tcg),
             network: "user".into(),
             notes: vec!["It is emulated, hence slow.".into()],
         };
@@ -214,13 +217,13 @@ impl Fake {
     fn wait(&self, _asker: Asker, id: &str, state: &str, _seconds: u32) -> Result<Session, Problem> {
         let session = self.find(id)?;
         match state {
-            "starting" if session.machine == "bad.iso" => self.change(id, |s| {
-                s.state = "failed".into();
+            "starting" if session.machine.as_str() == "bad.iso" => self.change(id, |s| {
+                s.state = State::Failed;
                 s.message = "QEMU said: no room.".into();
             }),
-            "starting" => self.change(id, |s| s.state = "running".into()),
+            "starting" => self.change(id, |s| s.state = State::Running),
             "stopping" => {
-                self.sessions.lock().unwrap().retain(|s| s.id != id);
+                self.sessions.lock().unwrap().retain(|s| s.id.as_str() != id);
                 Err(Problem::new(Word::NoSuchSession, "It is not there."))
             }
             _ => Ok(session),
@@ -229,7 +232,7 @@ impl Fake {
 
     fn list(&self, asker: Asker, all: bool) -> Vec<Session> {
         let sessions = self.sessions.lock().unwrap();
-        sessions.iter().filter(|s| all || s.owner() == owner(&asker)).cloned().collect()
+        sessions.iter().filter(|s| all || s.owner_id == owner(&asker)).cloned().collect()
     }
 
     fn get(&self, _asker: Asker, id: &str) -> Result<Session, Problem> {
@@ -237,12 +240,12 @@ impl Fake {
     }
 
     fn stop(&self, _asker: Asker, id: &str) -> Result<Session, Problem> {
-        self.change(id, |s| s.state = "stopping".into())
+        self.change(id, |s| s.state = State::Stopping)
     }
 
     fn stop_all(&self, _asker: Asker) -> u32 {
         let mut all = self.sessions.lock().unwrap();
-        all.iter_mut().for_each(|s| s.state = "stopping".into());
+        all.iter_mut().for_each(|s| s.state = State::Stopping);
         all.len() as u32
     }
 
@@ -253,8 +256,16 @@ impl Fake {
     fn share(&self, _asker: Asker, id: &str, wanted: NewShare) -> Result<(Share, String), Problem> {
         self.find(id)?;
         let NewShare { role, seconds, once } = wanted;
-        let share =
-            Share { id: "share1".into(), role, created_at: 1_000, expires_at: seconds, once, ..Share::default() };
+        let share = Share {
+            id: "share1".into(),
+            role: role.parse()?,
+            created_at: 1_000,
+            expires_at: seconds,
+            once,
+            used_at: None,
+            used_by: String::new(),
+            used_by_id: None,
+        };
         self.shares.lock().unwrap().push(share.clone());
         Ok((share, "s".repeat(43)))
     }
@@ -272,22 +283,38 @@ impl Fake {
 
     fn viewers(&self, asker: Asker, id: &str) -> Result<Vec<Viewer>, Problem> {
         self.find(id)?;
-        let role = "control".into();
-        Ok(vec![Viewer { session: id.into(), name: asker.name, role, since: 1_000, ..Viewer::default() }])
+        Ok(vec![Viewer {
+            session: id.parse()?,
+            share: String::new(),
+            name: asker.name,
+            name_id: None,
+            role: Role::Control,
+            address: None,
+            since: 1_000,
+        }])
     }
 
     fn machines(&self, _asker: Asker) -> Vec<Machine> {
         let machine = |name: &str, problem: &str, image_bytes| Machine {
-            name: name.into(),
+            name: name.parse().unwrap(),
             description: "A machine".into(),
             problem: problem.into(),
+            unfit: String::new(),
             image_bytes,
-            ..Machine::default()
+            icon: String::new(),
+            cpus: 0,
+            cpus_min: None,
+            cpus_max: None,
+            memory: Bytes(0),
+            memory_min: None,
+            memory_max: None,
+            lifetime: Lifetime(0),
+            architecture: None,
         };
         let big = Machine {
-            cpus_min: 2,
-            cpus_max: 4,
-            memory_min: 64 << 30,
+            cpus_min: Some(2),
+            cpus_max: Some(4),
+            memory_min: Some(Bytes(64 << 30)),
             unfit: "It needs 64 GiB.".into(),
             ..machine("big.iso", "", 1 << 20)
         };
@@ -300,7 +327,7 @@ impl Fake {
     }
 
     fn examine(&self, name: &str) -> Result<Machine, Problem> {
-        let found = self.machines(Asker::default()).into_iter().find(|m| m.name == name);
+        let found = self.machines(Asker::default()).into_iter().find(|m| m.name.as_str() == name);
         found.ok_or_else(|| Problem::new(Word::NoSuchMachine, "There is no such machine."))
     }
 
@@ -317,7 +344,7 @@ impl Fake {
             viewers: 1,
         };
         let usages: Vec<Usage> = self.sessions.lock().unwrap().iter().map(usage).collect();
-        if usages.iter().any(|usage| usage.session.machine == "full.iso") {
+        if usages.iter().any(|usage| usage.session.machine.as_str() == "full.iso") {
             return Err(Problem::new(Word::NotAllowed, "Only an administrator may see that."));
         }
         Ok((self.status(asker), usages))
@@ -332,7 +359,7 @@ impl Fake {
             load: 0.25,
             memory_total: 8 << 30,
             memory_available: 4 << 30,
-            accel: "tcg".into(),
+            accel: Acceleration::Tcg,
             network: "user".into(),
             config_problem: "config.toml:1: it is broken".into(),
             warnings: vec!["KVM does not work here.".into()],

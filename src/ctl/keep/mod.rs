@@ -100,19 +100,16 @@ impl<'a> Keeper<'a> {
     /// Refuses while a session stands on the image, be it by another name.
     fn no_session(&self, home: &Home) -> Result<(), Problem> {
         let keys = home.keys();
-        let stands = |machine: &str| {
-            let other = machine.parse().ok().and_then(|name| Home::find(&self.folder, &name).ok());
+        let stands = |machine: &MachineName| {
+            let other = Home::find(&self.folder, machine).ok();
             other.is_some_and(|other| other.keys().iter().any(|key| keys.contains(key)))
         };
         let sessions = match Store::new(self.root()).all() {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             sessions => sessions.map_err(|e| Problem::failed(format!("The sessions' records cannot be read: {e}.")))?,
         };
-        let ids: Vec<String> = sessions
-            .into_iter()
-            .filter(|(_, r)| stands(r.spec.machine.as_str()))
-            .map(|(id, _)| id.to_string())
-            .collect();
+        let ids: Vec<String> =
+            sessions.into_iter().filter(|(_, r)| stands(&r.spec.machine)).map(|(id, _)| id.to_string()).collect();
         if ids.is_empty() {
             return Ok(());
         }

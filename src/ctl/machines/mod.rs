@@ -10,11 +10,12 @@ use super::out;
 use crate::bus::Machine;
 use crate::config::{self, Catalogue, MachineEntry};
 use crate::images::{self, Kept, Purpose};
-use crate::model::{Problem, Word};
+use crate::model::{Bytes, MachineName, Problem, Word};
 use crate::policy::{self, Allowed};
 use crate::session::Store;
 use crate::show;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ const NONE: &str = "There are no machines yet: list some in /etc/qemu-web-deskto
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
-    machine: Machine,
+    machine: Value,
     state: &'static str,
     /// The disk of a session that changes or installs it, or did and did not end in good order.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,7 @@ pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), P
     if args.json {
         let shown = machines.into_iter().map(|machine| {
             let work = works.remove(&machine.name);
-            Shown { state: state(&machine), machine, work }
+            Shown { state: state(&machine), machine: machine.json(), work }
         });
         return out::json(&shown.collect::<Vec<_>>());
     }
@@ -71,9 +72,9 @@ pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), P
     }
     let row = |m: &Machine| {
         let size = if m.image_bytes == 0 { "-".to_owned() } else { show::bytes(m.image_bytes) };
-        let cpus = amounts(m.cpus_min.into(), m.cpus_max.into(), |n| n.to_string());
-        let memory = amounts(m.memory_min, m.memory_max, show::bytes);
-        vec![m.name.clone(), state(m).to_owned(), cpus, memory, size, m.description.clone()]
+        let cpus = amounts(m.cpus_min, m.cpus_max, |n| n.to_string());
+        let memory = amounts(m.memory_min, m.memory_max, Bytes::about);
+        vec![m.name.to_string(), state(m).to_owned(), cpus, memory, size, m.description.clone()]
     };
     let rows: Vec<_> = machines.iter().map(row).collect();
     let heads = ["MACHINE", "STATE", "CPUS", "MEMORY", "SIZE", "DESCRIPTION"];
@@ -92,11 +93,11 @@ pub(in crate::ctl) fn print(args: &Args, machines: Vec<Machine>) -> Result<(), P
 }
 
 /// What sessions write to that is to be kept, by machine. Only root can look.
-fn works(args: &Args, machines: &[Machine]) -> HashMap<String, Work> {
+fn works(args: &Args, machines: &[Machine]) -> HashMap<MachineName, Work> {
     let Ok(settings) = settings(&args.root) else { return HashMap::new() };
     let (folder, store) = (folder(&args.root, &settings), Store::new(&args.root));
     let work = |machine: &Machine| {
-        let kept = Kept::find(&folder, &machine.name.parse().ok()?)?;
+        let kept = Kept::find(&folder, &machine.name)?;
         let session = kept.plan.session.clone()?;
         let over = session.parse().is_ok_and(|id| !store.exists(&id));
         Some((machine.name.clone(), Work { purpose: kept.plan.purpose, session, over, sentence: kept.left() }))
@@ -104,14 +105,14 @@ fn works(args: &Args, machines: &[Machine]) -> HashMap<String, Work> {
     machines.iter().filter_map(work).collect()
 }
 
-/// The least and the most that a machine takes; zero: no bound.
-fn amounts(least: u64, most: u64, show: impl Fn(u64) -> String) -> String {
+/// Return the least and the most that a machine takes, in words.
+fn amounts<N: Copy + PartialEq>(least: Option<N>, most: Option<N>, show: impl Fn(N) -> String) -> String {
     match (least, most) {
-        (0, 0) => "any".to_owned(),
-        (least, 0) => format!("{}+", show(least)),
-        (0, most) => format!("up to {}", show(most)),
-        (least, most) if least == most => show(least),
-        (least, most) => format!("{} to {}", show(least), show(most)),
+        (None, None) => "any".to_owned(),
+        (Some(least), None) => format!("{}+", show(least)),
+        (None, Some(most)) => format!("up to {}", show(most)),
+        (Some(least), Some(most)) if least == most => show(least),
+        (Some(least), Some(most)) => format!("{} to {}", show(least), show(most)),
     }
 }
 

@@ -30,7 +30,7 @@ impl Row {
         let session = &used.usage.session;
         Self {
             line: Line::new(used, now),
-            state: show::state(&session.state),
+            state: show::state(session.state),
             remaining: show::remaining(session.expires_at, now),
             ends_at: show::moment(session.expires_at),
             used: used.clone(),

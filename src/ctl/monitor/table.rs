@@ -4,6 +4,7 @@
 
 use super::super::out;
 use crate::host;
+use crate::model::State;
 use crate::overview::{Gauge, Line, Overview, Server, Used};
 use crate::show;
 
@@ -96,12 +97,13 @@ fn row(used: &Used, now: u64) -> Vec<String> {
     let Line { age, busy, memory } = Line::new(used, now);
     let session = &used.usage.session;
     // What is coming or going has no time left that anybody could use.
-    let left = match session.state.as_str() {
-        "running" => show::left(session.expires_at, now),
+    let left = match session.state {
+        State::Running => show::left(session.expires_at, now),
         state => show::state(state).to_lowercase(),
     };
     let [cpu, memory] = [busy, memory].map(|gauge: Gauge| gauge.short());
-    let texts = [&session.id, &session.owner_shown(), &session.machine].map(|text| text.replace('\n', " "));
+    let texts =
+        [session.id.as_str(), &session.owner_shown(), session.machine.as_str()].map(|text| text.replace('\n', " "));
     texts.into_iter().chain([age, cpu, memory, used.usage.viewers.to_string(), left]).collect()
 }
 
@@ -109,16 +111,20 @@ fn row(used: &Used, now: u64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::bus::Status;
+    use crate::model::Acceleration;
     use crate::overview::a_usage;
     use crate::policy::Readings;
+
+    fn id(number: usize) -> String {
+        crate::model::SessionId::from_bytes([number as u8; 10]).to_string()
+    }
 
     fn overview(owners: &[&str]) -> Overview {
         let mut readings = Readings::default();
         let mut at = |at| {
-            let usages =
-                owners.iter().enumerate().map(|(n, owner)| a_usage(&format!("session{n:03}"), owner, at, at / 2));
+            let usages = owners.iter().enumerate().map(|(n, owner)| a_usage(&id(n), owner, at, at / 2));
             let status =
-                Status { sessions_max: 10, host_cpus: 2, load: 0.25, accel: "kvm".into(), ..Status::default() };
+                Status { sessions_max: 10, host_cpus: 2, load: 0.25, accel: Acceleration::Kvm, ..Status::default() };
             Overview::new(&mut readings, (status, usages.collect()))
         };
         at(1_000_000);
@@ -133,7 +139,7 @@ mod tests {
     fn a_session_takes_a_line_of_80_columns() {
         let text = listing(&overview(&["alice"]), 1_060 + 7_440, Some(80));
         let last = text.lines().last().unwrap();
-        assert_eq!(last, "session000  alice  slax.iso  2 h 5 min  0.50/2  200 MiB/1 GiB  1        no end");
+        assert_eq!(last, "aaaaaaaaaa  alice  slax.iso  2 h 5 min  0.50/2  200 MiB/1 GiB  1        no end");
         assert!(
             text.starts_with(
                 "Load 0.5 (2 CPUs)   Memory 0 B   CPUs given out 0 of 0   Places taken 0 of 10\nKVM\n\nID"
@@ -144,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_not_running_says_so_in_the_place_of_its_end() {
         let mut overview = overview(&["alice"]);
-        overview.sessions[0].usage.session.state = "stopping".into();
+        overview.sessions[0].usage.session.state = State::Stopping;
         assert!(listing(&overview, 1_060, None).ends_with("shutting down\n"));
     }
 

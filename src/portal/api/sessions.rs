@@ -2,7 +2,8 @@
 
 use super::input::{self, parse};
 use super::object;
-use crate::bus::Asker;
+use crate::bus::{Asker, Machine};
+use crate::model::State;
 use crate::portal::ask::Ask;
 use crate::portal::http::{BASE, Reply};
 use crate::portal::identity::{self, Person};
@@ -72,18 +73,21 @@ fn typed(ask: &Ask<'_>, owner: Option<&str>) -> Result<Option<Person>, Refusal> 
 pub fn get(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let query = ask.query()?;
-    let state = query.text("wait");
+    let state = match query.text("wait") {
+        "" => None,
+        text => Some(text.parse::<State>()?),
+    };
     // Where all places for waiting are taken the answer comes at once, and the reader asks again.
     let client = site::client(ask.request);
     let place = match state {
-        "" => None,
+        None => None,
         // A page that shows a running session waits for as long as somebody looks at it.
-        "running" => ask.app.waiting.enter_for_long(client),
-        _ => ask.app.waiting.enter(client),
+        Some(State::Running) => ask.app.waiting.enter_for_long(client),
+        Some(_) => ask.app.waiting.enter(client),
     };
-    let session = ask.app.launcher.ask(|l| match place {
-        Some(_) => l.wait(asker.clone(), id.as_str(), state, WAIT_LIMIT),
-        None => l.get(asker.clone(), id.as_str()),
+    let session = ask.app.launcher.ask(|l| match (&place, state) {
+        (Some(_), Some(state)) => l.wait(asker.clone(), id.as_str(), state.as_str(), WAIT_LIMIT),
+        _ => l.get(asker.clone(), id.as_str()),
     })?;
     Ok(Reply::json(200, &object(&session, &ask.site)))
 }
@@ -111,14 +115,15 @@ pub fn extend(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 /// GET machines: those that the asker may use, and how much would be accepted.
 pub fn machines(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (offer, machines, _) = ask.app.launcher.ask(|l| l.front(visitor(ask)))?;
-    Ok(Reply::json(200, &json!({"machines": machines, "offer": offer})))
+    let machines: Vec<_> = machines.iter().map(Machine::json).collect();
+    Ok(Reply::json(200, &json!({"machines": machines, "offer": offer.json()})))
 }
 
 /// GET status: the service in figures, and how much would be accepted from the asker.
 pub fn status(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let status = ask.app.launcher.ask(|l| l.status(visitor(ask)))?;
-    let mut value = json!(status);
-    value["offer"] = json!(ask.app.launcher.ask(|l| l.offer(visitor(ask)))?);
+    let mut value = status.json();
+    value["offer"] = ask.app.launcher.ask(|l| l.offer(visitor(ask)))?.json();
     Ok(Reply::json(200, &value))
 }
 

@@ -27,12 +27,12 @@ struct ContinuePage<'a> {
 
 /// Return the link by which another browser continues a session, where there is such a thing.
 pub(super) fn link(ask: &Ask<'_>, session: &Session) -> Option<String> {
-    let own = ask.person.as_ref().is_some_and(|person| person.owner == session.owner());
-    let id = session.id.parse().ok().filter(|_| own && identity::is_open(ask.settings))?;
-    Some(address(&ask.site, &session.id, &ask.app.key.continuing(&id, &session.owner())))
+    let own = ask.person.as_ref().is_some_and(|person| person.owner == session.owner_id);
+    let code = || ask.app.key.continuing(&session.id, &session.owner_id);
+    (own && identity::is_open(ask.settings)).then(|| address(&ask.site, &session.id, &code()))
 }
 
-fn address(site: &Site, id: &str, code: &str) -> String {
+fn address(site: &Site, id: &SessionId, code: &str) -> String {
     site.link(&format!("/sessions/{id}/continue#{code}"))
 }
 
@@ -90,5 +90,5 @@ pub fn continue_here(ask: &Ask<'_>) -> Result<Reply, Refusal> {
 /// Return whether the session belongs to this browser at the moment.
 fn is_still_of(ask: &Ask<'_>, id: &SessionId, owner: &Owner) -> bool {
     let asker = Asker { owner: owner.to_string(), name: Label::default().as_str().to_owned(), groups: Vec::new() };
-    ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str())).is_ok_and(|session| session.owner() == *owner)
+    ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str())).is_ok_and(|session| session.owner_id == *owner)
 }

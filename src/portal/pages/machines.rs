@@ -1,6 +1,8 @@
 //! The machines on the page: what each is, what it needs, and whether it can be started now.
 
 use crate::bus::Machine;
+use crate::config::Architecture;
+use crate::model::Bytes;
 use crate::show;
 
 /// A list longer than this can be searched.
@@ -25,13 +27,26 @@ impl Item {
     /// What people read first.
     pub(super) fn title(&self) -> &str {
         let Machine { name, description, .. } = &self.machine;
-        if description.is_empty() { name } else { description }
+        if description.is_empty() { name.as_str() } else { description }
+    }
+
+    /// The least, the most and the usual number of CPUs, for the page's script; zero: no bound.
+    pub(super) fn cpus(&self) -> String {
+        let Machine { cpus, cpus_min, cpus_max, .. } = &self.machine;
+        format!("{} {} {cpus}", cpus_min.unwrap_or(0), cpus_max.unwrap_or(0))
+    }
+
+    /// The same of memory, in bytes.
+    pub(super) fn memory(&self) -> String {
+        let Machine { memory, memory_min, memory_max, .. } = &self.machine;
+        let [least, most] = [memory_min, memory_max].map(|bound| bound.unwrap_or_default().0);
+        format!("{least} {most} {}", memory.0)
     }
 
     /// `usual`, for the script that makes the choices follow the machine.
     pub(super) fn usual_texts(&self) -> String {
-        let Machine { cpus, memory_bytes, lifetime_seconds, .. } = &self.machine;
-        format!("{cpus}|{}|{}", show::bytes(*memory_bytes), show::lifetime(*lifetime_seconds))
+        let Machine { cpus, memory, lifetime, .. } = &self.machine;
+        format!("{cpus}|{}|{}", memory.about(), show::lifetime(lifetime.0))
     }
 }
 
@@ -40,8 +55,10 @@ impl Item {
 pub(super) fn items(mut machines: Vec<Machine>, wanted: &str) -> Vec<Item> {
     machines.sort_by_key(|m| !m.problem.is_empty());
     let usable = |m: &Machine| m.problem.is_empty() && m.unfit.is_empty();
-    let chosen =
-        machines.iter().position(|m| usable(m) && m.name == wanted).or_else(|| machines.iter().position(usable));
+    let chosen = machines
+        .iter()
+        .position(|m| usable(m) && m.name.as_str() == wanted)
+        .or_else(|| machines.iter().position(usable));
     let item = |(at, machine): (usize, Machine)| Item {
         facts: facts(&machine),
         size: size(&machine),
@@ -58,10 +75,11 @@ pub(super) fn many(items: &[Item]) -> bool {
 
 fn facts(machine: &Machine) -> Vec<String> {
     let Machine { cpus_min, cpus_max, memory_min, memory_max, .. } = machine;
-    let cpus = range((*cpus_min).into(), (*cpus_max).into(), |n| n.to_string());
+    let cpus = range(*cpus_min, *cpus_max, |n| n.to_string());
     let cpus = cpus.map(|range| if range.ends_with(" 1") || range == "1" { range + " CPU" } else { range + " CPUs" });
-    let memory = range(*memory_min, *memory_max, show::bytes).map(|range| format!("{range} of memory"));
-    let processor = (machine.architecture == "aarch64").then(|| "an emulated 64-bit ARM processor".to_owned());
+    let memory = range(*memory_min, *memory_max, Bytes::about).map(|range| format!("{range} of memory"));
+    let processor =
+        (machine.architecture == Some(Architecture::Arm)).then(|| "an emulated 64-bit ARM processor".to_owned());
     [cpus, memory, processor].into_iter().flatten().collect()
 }
 
@@ -71,22 +89,23 @@ fn size(machine: &Machine) -> String {
     if bytes == 0 { String::new() } else { show::bytes(bytes) }
 }
 
-fn range(least: u64, most: u64, show: impl Fn(u64) -> String) -> Option<String> {
+fn range<N: Copy + PartialEq>(least: Option<N>, most: Option<N>, show: impl Fn(N) -> String) -> Option<String> {
     match (least, most) {
-        (0, 0) => None,
-        (least, 0) => Some(format!("at least {}", show(least))),
-        (0, most) => Some(format!("up to {}", show(most))),
-        (least, most) if least == most => Some(show(least)),
-        (least, most) => Some(format!("{} to {}", show(least), show(most))),
+        (None, None) => None,
+        (Some(least), None) => Some(format!("at least {}", show(least))),
+        (None, Some(most)) => Some(format!("up to {}", show(most))),
+        (Some(least), Some(most)) if least == most => Some(show(least)),
+        (Some(least), Some(most)) => Some(format!("{} to {}", show(least), show(most))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::tests::a_machine;
 
     fn machine(name: &str, problem: &str, unfit: &str) -> Machine {
-        Machine { name: name.into(), problem: problem.into(), unfit: unfit.into(), ..Machine::default() }
+        Machine { problem: problem.into(), unfit: unfit.into(), ..a_machine(name) }
     }
 
     #[test]
@@ -98,7 +117,7 @@ mod tests {
                 machine("c", "", ""),
                 machine("d", "", ""),
             ];
-            items(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name).unwrap()
+            items(all, wanted).into_iter().find(|i| i.chosen).map(|i| i.machine.name.to_string()).unwrap()
         };
         assert_eq!([chosen("d"), chosen("a"), chosen("b"), chosen("")], ["d", "c", "c", "c"]);
         assert!(items(vec![machine("a", "", "It needs 8 GiB.")], "a").iter().all(|item| !item.chosen));
@@ -114,11 +133,13 @@ mod tests {
     #[test]
     fn a_machine_says_in_few_words_what_it_needs() {
         let told = |machine: Machine| facts(&machine).join(", ");
-        assert_eq!(told(Machine::default()), "");
-        let windows = Machine { cpus_min: 2, cpus_max: 8, memory_min: 4 << 30, ..Machine::default() };
+        assert_eq!(told(a_machine("a")), "");
+        let windows =
+            Machine { cpus_min: Some(2), cpus_max: Some(8), memory_min: Some(Bytes(4 << 30)), ..a_machine("a") };
         assert_eq!(told(windows), "2 to 8 CPUs, at least 4 GiB of memory");
-        let arm = Machine { cpus_max: 1, memory_max: 1 << 30, architecture: "aarch64".into(), ..Machine::default() };
+        let arm = Machine { cpus_max: Some(1), memory_max: Some(Bytes(1 << 30)), ..a_machine("a") };
+        let arm = Machine { architecture: Some(Architecture::Arm), ..arm };
         assert_eq!(told(arm), "up to 1 CPU, up to 1 GiB of memory, an emulated 64-bit ARM processor");
-        assert_eq!(told(Machine { cpus_min: 1, cpus_max: 1, ..Machine::default() }), "1 CPU");
+        assert_eq!(told(Machine { cpus_min: Some(1), cpus_max: Some(1), ..a_machine("a") }), "1 CPU");
     }
 }

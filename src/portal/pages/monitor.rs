@@ -3,6 +3,7 @@
 use super::sessions::Card;
 use super::{Frame, page};
 use crate::bus::Status;
+use crate::model::State;
 use crate::overview::{Line, Overview, Server, Used};
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
@@ -23,7 +24,7 @@ impl Row {
         Self {
             line: Line::new(&used, now),
             viewers: used.usage.viewers,
-            pictured: pictures && used.usage.session.state == "running",
+            pictured: pictures && used.usage.session.state == State::Running,
             card: Card::new(used.usage.session, now),
         }
     }

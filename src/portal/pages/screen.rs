@@ -28,7 +28,7 @@ struct ScreenPage<'a> {
 pub fn screen(ask: &Ask<'_>) -> Result<Reply, Refusal> {
     let (asker, id) = (ask.asker()?, ask.session_id()?);
     let session = ask.app.launcher.ask(|l| l.get(asker.clone(), id.as_str()))?;
-    let own = ask.person.as_ref().is_some_and(|person| person.owner == session.owner());
+    let own = ask.person.as_ref().is_some_and(|person| person.owner == session.owner_id);
     let owner = if own { String::new() } else { session.owner_shown() };
     // An administrator looks on until they take control, of which everybody on the screen is told.
     let role = if own { Role::Control } else { Role::View }.as_str();

@@ -5,7 +5,7 @@ use super::sessions::Card;
 use super::sharing::{NewLink, Sharing};
 use super::{Frame, page};
 use crate::bus::Session;
-use crate::model::{Bytes, Lifetime};
+use crate::model::{Lifetime, Role, State};
 use crate::policy::{Warning, warning};
 use crate::portal::ask::Ask;
 use crate::portal::asked;
@@ -52,7 +52,7 @@ struct Again {
 impl Again {
     fn of(session: &Session) -> Self {
         let lifetime = if session.expires_at == 0 { 0 } else { session.expires_at.saturating_sub(session.created_at) };
-        Self { memory: Bytes(session.memory_bytes).to_string(), lifetime: Lifetime(lifetime).to_string() }
+        Self { memory: session.memory.to_string(), lifetime: Lifetime(lifetime).to_string() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Frame, page};
 use crate::bus::Session;
-use crate::model::Pause;
+use crate::model::{Pause, State};
 use crate::portal::ask::Ask;
 use crate::portal::http::Reply;
 use crate::portal::refusal::Refusal;
@@ -28,7 +28,7 @@ pub(super) struct Card {
 impl Card {
     pub(super) fn new(session: Session, now: u64) -> Self {
         Self {
-            memory: show::bytes(session.memory_bytes),
+            memory: session.memory.about(),
             left: show::left(session.expires_at, now),
             remaining: show::remaining(session.expires_at, now),
             created: show::utc(session.created_at),
@@ -41,12 +41,12 @@ impl Card {
 
     /// True while there is a screen to open, now or soon.
     pub(super) fn opens(&self) -> bool {
-        matches!(self.session.state.as_str(), "starting" | "running")
+        matches!(self.session.state, State::Starting | State::Running)
     }
 
     /// True while there is a picture of its screen.
     pub(super) fn pictures(&self) -> bool {
-        self.session.state == "running"
+        self.session.state == State::Running
     }
 
     /// True until it is over.
@@ -61,12 +61,12 @@ impl Card {
 
     /// The state in words.
     pub(super) fn state(&self) -> &'static str {
-        if self.session.paused.is_empty() { show::state(&self.session.state) } else { "Paused" }
+        if self.session.paused.is_none() { show::state(self.session.state) } else { "Paused" }
     }
 
     /// Why its guest stands still.
     pub(super) fn pause(&self) -> Option<&'static str> {
-        self.session.paused.parse().ok().map(Pause::explain)
+        self.session.paused.map(Pause::explain)
     }
 }
 

@@ -27,12 +27,7 @@ pub fn share(ask: &Ask<'_>) -> Result<Reply, Refusal> {
         Ok((_, secret)) => {
             asked(&asker, &session, format_args!("asked for a link to share it for {role}"));
             let url = share_link(&ask.site, &secret);
-            let link = NewLink {
-                role: role.to_string(),
-                once: wanted.once,
-                qr: qr(&url).filter(|_| !ask.site.is_loopback()),
-                url,
-            };
+            let link = NewLink { role, once: wanted.once, qr: qr(&url).filter(|_| !ask.site.is_loopback()), url };
             show_session(ask, session, Some(link), None)
         }
         Err(problem) => show_session(ask, session, None, Some(&problem.into())),

@@ -4,7 +4,7 @@
 use super::first::Choices;
 use crate::bus::{Machine, Offer};
 use crate::config::Settings;
-use crate::model::{Bytes, Lifetime};
+use crate::model::Lifetime;
 use crate::show;
 
 /// One value on offer.
@@ -30,7 +30,7 @@ impl Values {
     /// What can be chosen, while that machine is chosen at first, if one is.
     pub(super) fn of(settings: &Settings, offer: &Offer, choices: &Choices, machine: Option<&Machine>) -> Self {
         let page = &settings.page;
-        let (most_memory, longest) = (Bytes(offer.memory_bytes), Lifetime(offer.lifetime_seconds));
+        let (most_memory, longest) = (offer.memory, offer.lifetime);
         let cpus = fitting(&page.cpus, offer.cpus, |n| *n);
         let memory = fitting(&page.memory, most_memory, |b| b.0);
         let lifetime = fitting(&page.lifetime, longest, endless);
@@ -46,15 +46,15 @@ impl Values {
                 &memory,
                 (|b| show::bytes(b.0), |b| b.0),
                 choices.memory.parse().ok(),
-                fits(&|m| m.memory_bytes <= offer.memory_bytes),
+                fits(&|m| m.memory <= offer.memory),
             ),
             lifetime: values(
                 &lifetime,
                 (|t| show::lifetime(t.0), |t| t.0),
                 choices.lifetime.parse().ok(),
-                fits(&|m| endless(&Lifetime(m.lifetime_seconds)) <= endless(&longest)),
+                fits(&|m| endless(&m.lifetime) <= endless(&longest)),
             ),
-            most: (offer.cpus, offer.memory_bytes),
+            most: (offer.cpus, offer.memory.0),
         }
     }
 }
@@ -90,9 +90,11 @@ fn values<N: Copy + Ord + ToString>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::tests::a_machine;
+    use crate::model::Bytes;
 
     fn machine(cpus: u32) -> Machine {
-        Machine { cpus, memory_bytes: 1 << 30, lifetime_seconds: 60, ..Machine::default() }
+        Machine { cpus, memory: Bytes(1 << 30), lifetime: Lifetime(60), ..a_machine("a") }
     }
 
     fn chosen(values: &[Value]) -> &str {
@@ -114,8 +116,8 @@ mod tests {
     }
 
     fn offered(cpus: u32, memory: u64, lifetime: u64) -> [String; 3] {
-        let offer =
-            Offer { sessions: 1, cpus, memory_bytes: memory << 20, lifetime_seconds: lifetime, ..Offer::default() };
+        let (memory, lifetime) = (Bytes(memory << 20), Lifetime(lifetime));
+        let offer = Offer { sessions: 1, cpus, memory, lifetime, reason: String::new() };
         let all = Values::of(&Settings::default(), &offer, &Choices::default(), Some(&machine(1)));
         [all.cpus, all.memory, all.lifetime]
             .map(|all| all.iter().map(|v| v.value.as_str()).collect::<Vec<_>>().join(" ").trim_start().to_owned())

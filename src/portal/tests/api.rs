@@ -1,6 +1,7 @@
 //! The JSON API, as scripts use it.
 
 use super::{Browser, Method, header, value};
+use crate::bus::tests::{a_share, a_viewer};
 use crate::bus::{Share, Viewer};
 use crate::portal::testing::{Bench, a_session};
 
@@ -94,9 +95,9 @@ fn people_are_shown_with_how_their_names_were_proven_and_browsers_without_their_
     let bench = Bench::new();
     let digest = "0a".repeat(32);
     let mut session = a_session("abcdefghjk", "alice");
-    session.owner_id = format!("open:{digest}");
-    let viewer = Viewer { name: "alice".into(), name_id: session.owner_id.clone(), ..Viewer::default() };
-    let share = Share { used_by: "bob".into(), used_by_id: "pam:bob".into(), ..Share::default() };
+    session.owner_id = format!("open:{digest}").parse().unwrap();
+    let viewer = Viewer { name: "alice".into(), name_id: Some(session.owner_id.clone()), ..a_viewer("abcdefghjk") };
+    let share = Share { used_by: "bob".into(), used_by_id: "pam:bob".parse().ok(), ..a_share("share1") };
     let mut world = bench.world.lock().unwrap();
     (world.sessions, world.viewers, world.shares) = (vec![session], vec![viewer], vec![share]);
     drop(world);

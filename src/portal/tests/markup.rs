@@ -1,6 +1,7 @@
 //! What every page must keep, whatever it says: the content policy, labels, tokens.
 
 use super::{Browser, NOW, text};
+use crate::bus::tests::{a_share, a_viewer};
 use crate::bus::{Share, Viewer};
 use crate::model::{Problem, Word};
 use crate::portal::testing::{Bench, a_session};
@@ -16,17 +17,18 @@ fn pages() -> Vec<(String, String)> {
         ("endedabcde", "ended"),
         ("faiedabcde", "failed"),
     ] {
-        let session = crate::bus::Session { state: state.into(), ..a_session(id, "alice") };
+        let session = crate::bus::Session { state: state.parse().unwrap(), ..a_session(id, "alice") };
         bench.world.lock().unwrap().sessions.push(session);
     }
     {
         let mut world = bench.world.lock().unwrap();
         world.sessions.push(crate::bus::Session { expires_at: NOW + 60, ..a_session("abcdefghjk", "alice") });
-        let viewer = Viewer { name: "alice".into(), since: NOW, address: "192.0.2.7".into(), ..Viewer::default() };
+        let viewer =
+            Viewer { name: "alice".into(), since: NOW, address: "192.0.2.7".parse().ok(), ..a_viewer("abcdefghjk") };
         let guest = Viewer { name: String::new(), share: "share1".into(), ..viewer.clone() };
         world.viewers = vec![viewer.clone(), viewer, guest];
-        let used = Share { once: true, used: true, used_at: NOW, expires_at: NOW + 600, ..Share::default() };
-        world.shares = vec![Share { id: "share0".into(), ..used }];
+        let used = Share { once: true, used_at: Some(NOW), expires_at: NOW + 600, ..a_share("share0") };
+        world.shares = vec![used];
     }
     let mut pages = Vec::new();
     let mut alice = Browser::of(&bench, "alice");

@@ -2,6 +2,7 @@
 
 use super::{Browser, Method, header, text};
 use crate::bus::Session;
+use crate::model::State;
 use crate::portal::testing::{Bench, a_session};
 
 const CONFIG: &str = "etc/qemu-web-desktop/config.toml";
@@ -10,7 +11,7 @@ fn with_sessions() -> Bench {
     let bench = Bench::new();
     let mut world = bench.world.lock().unwrap();
     world.sessions.push(a_session("abcdefghjk", "alice"));
-    world.sessions.push(Session { state: "stopping".into(), ..a_session("bbbbbbbbbb", "bob") });
+    world.sessions.push(Session { state: State::Stopping, ..a_session("bbbbbbbbbb", "bob") });
     drop(world);
     bench
 }
@@ -80,7 +81,7 @@ fn one_or_all_are_stopped_and_the_monitor_comes_back() {
     assert_eq!(boss.post("/monitor/stop", &[("csrf", "x")]).status, 403);
     let all = boss.post("/monitor/stop", &[("csrf", &csrf)]);
     assert_eq!((all.status, header(&all, "Location")), (303, back));
-    assert!(bench.world.lock().unwrap().sessions.iter().all(|s| s.state == "stopping"));
+    assert!(bench.world.lock().unwrap().sessions.iter().all(|s| s.state == State::Stopping));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Browser, header, text, value};
 use crate::bus::Offer;
-use crate::model::{Problem, Word};
+use crate::model::{Bytes, Lifetime, Problem, Word};
 use crate::portal::testing::Bench;
 
 const FULL: &str = "All 10 places of this service are taken (limits.service_max_session_nb). Try again later.";
@@ -19,7 +19,8 @@ fn nothing() -> Bench {
 
 #[test]
 fn the_form_has_only_values_that_would_be_accepted() {
-    let offer = Offer { sessions: 1, cpus: 2, memory_bytes: 2 << 30, lifetime_seconds: 86_400, reason: String::new() };
+    let offer =
+        Offer { sessions: 1, cpus: 2, memory: Bytes(2 << 30), lifetime: Lifetime(86_400), reason: String::new() };
     let bench = offering(offer);
     let page = text(&Browser::of(&bench, "alice").get("/?cpus=4&memory=4G&lifetime=3d"));
     for there in ["value=\"1\"", "value=\"2\"", "value=\"2G\"", "value=\"1d\" selected"] {
@@ -65,8 +66,8 @@ fn a_refusal_that_is_also_the_reason_is_said_once() {
 
 #[test]
 fn the_api_says_what_would_be_accepted() {
-    let bench =
-        offering(Offer { sessions: 2, cpus: 3, memory_bytes: 5 << 20, lifetime_seconds: 60, ..Offer::default() });
+    let (memory, lifetime) = (Bytes(5 << 20), Lifetime(60));
+    let bench = offering(Offer { sessions: 2, cpus: 3, memory, lifetime, ..Offer::default() });
     let mut alice = Browser::of(&bench, "alice");
     let offer = serde_json::json!(
         {"sessions": 2, "cpus": 3, "memory_bytes": 5 << 20, "lifetime_seconds": 60, "reason": ""}
@@ -83,10 +84,10 @@ fn each_machine_says_what_it_needs_and_why_it_does_not_fit_now() {
     {
         let mut world = bench.world.lock().unwrap();
         world.machines[0].unfit = "It needs 8 GiB of memory. The server has 3 GiB free.".into();
-        world.machines[0].memory_min = 8 << 30;
+        world.machines[0].memory_min = Some(Bytes(8 << 30));
         world.machines[1].cpus = 2;
-        world.machines[1].cpus_min = 2;
-        world.machines[1].cpus_max = 4;
+        world.machines[1].cpus_min = Some(2);
+        world.machines[1].cpus_max = Some(4);
     }
     let page = text(&Browser::of(&bench, "alice").get("/"));
     assert!(page.contains("It needs 8 GiB of memory. The server has 3 GiB free.") && page.contains("at least 8 GiB"));

@@ -2,8 +2,9 @@
 
 use super::{Browser, Method, NOW, header, text};
 use crate::auth::PAM_SOCKET;
+use crate::bus::tests::a_viewer;
 use crate::bus::{Session, Viewer};
-use crate::model::{Problem, Word};
+use crate::model::{Owner, Problem, Role, State, Word};
 use crate::portal::testing::{Bench, Helper, a_session};
 
 const WISH: [(&str, &str); 6] =
@@ -121,9 +122,9 @@ fn a_form_without_its_token_does_nothing() {
         &format!("csrf={csrf}"),
     );
     assert_eq!(plain.status, 415);
-    assert_eq!(bench.world.lock().unwrap().sessions[0].state, "running");
+    assert_eq!(bench.world.lock().unwrap().sessions[0].state, State::Running);
     assert_eq!(alice.post("/sessions/abcdefghjk/stop", &[("csrf", &csrf)]).status, 303);
-    assert_eq!(bench.world.lock().unwrap().sessions[0].state, "stopping");
+    assert_eq!(bench.world.lock().unwrap().sessions[0].state, State::Stopping);
 }
 
 #[test]
@@ -200,9 +201,9 @@ fn sessions_of_one_machine_are_told_apart_and_their_end_is_a_moment() {
 fn a_session_that_has_ended_has_no_time_left_and_no_notes() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
-    for (id, state) in [("aaaaabbbbb", "stopping"), ("cccccddddd", "ended")] {
+    for (id, state) in [("aaaaabbbbb", State::Stopping), ("cccccddddd", State::Ended)] {
         let notes = vec!["This desktop has no network access.".to_owned()];
-        let session = Session { state: state.into(), expires_at: NOW - 1, notes, ..a_session(id, "alice") };
+        let session = Session { state, expires_at: NOW - 1, notes, ..a_session(id, "alice") };
         bench.world.lock().unwrap().sessions.push(session);
     }
     for path in ["/", "/sessions", "/sessions/aaaaabbbbb", "/sessions/cccccddddd"] {
@@ -242,7 +243,7 @@ fn an_owner_has_pictures_of_their_own_screens_and_one_client_takes_one_at_a_time
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
     let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
-    let owner_id = format!("open:{}", crate::random::digest(&own));
+    let owner_id = Owner::browser(&crate::random::digest(&own)).unwrap();
     bench.world.lock().unwrap().sessions.push(Session { owner_id, ..a_session("abcdefghjk", "alice") });
     for _ in 0..2 {
         let picture = alice.get("/sessions/abcdefghjk/picture");
@@ -284,11 +285,11 @@ fn the_owner_sees_who_is_on_the_screen_and_by_which_link() {
     let mut alice = Browser::of(&bench, "alice");
     bench.world.lock().unwrap().sessions.push(a_session("abcdefghjk", "alice"));
     assert!(text(&alice.get("/sessions/abcdefghjk")).contains("Nobody has it open"));
-    let guest = Viewer { share: "share1".into(), role: "view".into(), since: NOW, ..Viewer::default() };
+    let guest = Viewer { share: "share1".into(), since: NOW, ..a_viewer("abcdefghjk") };
     let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
-    let name_id = format!("open:{}", crate::random::digest(&own));
-    let own =
-        Viewer { name: "alice".into(), name_id, role: "control".into(), address: "::1".into(), ..Viewer::default() };
+    let name_id = Owner::browser(&crate::random::digest(&own)).ok();
+    let own = Viewer { name: "alice".into(), name_id, role: Role::Control, ..a_viewer("abcdefghjk") };
+    let own = Viewer { address: "::1".parse().ok(), ..own };
     bench.world.lock().unwrap().viewers = vec![own, guest];
     let page = text(&alice.get("/sessions/abcdefghjk"));
     let (_, there) = page.split_once("On the screen now").unwrap();
@@ -324,7 +325,7 @@ fn a_session_that_failed_says_why_and_starts_again() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
     let mut failed = a_session("abcdefghjk", "alice");
-    (failed.state, failed.message) = ("failed".into(), "The machine ran out of memory.".into());
+    (failed.state, failed.message) = (State::Failed, "The machine ran out of memory.".into());
     bench.world.lock().unwrap().sessions.push(failed);
     let page = text(&alice.get("/sessions/abcdefghjk"));
     assert!(page.contains("The machine ran out of memory."));
@@ -338,7 +339,7 @@ fn a_browser_stays_the_owner_whatever_name_is_typed_and_signing_out_ends_it() {
     let mut alice = Browser::of(&bench, "alice");
     let kept = alice.cookie("qwd-browser").unwrap().clone();
     let own = crate::random::digest(&kept.parse().unwrap());
-    let session = Session { owner_id: format!("open:{own}"), ..a_session("abcdefghjk", "alice") };
+    let session = Session { owner_id: Owner::browser(&own).unwrap(), ..a_session("abcdefghjk", "alice") };
     bench.world.lock().unwrap().sessions.push(session);
     let csrf = alice.csrf("/");
     let reply = alice.post("/sign-in", &[("csrf", &csrf), ("name", "Ada Lovelace")]);
@@ -404,7 +405,7 @@ fn the_link_of_its_page_brings_a_session_to_another_browser() {
     let mut alice = Browser::of(&bench, "alice");
     let own = alice.cookie("qwd-browser").unwrap().parse().unwrap();
     let mut session = a_session("abcdefghjk", "alice");
-    session.owner_id = format!("open:{}", crate::random::digest(&own));
+    session.owner_id = Owner::browser(&crate::random::digest(&own)).unwrap();
     bench.world.lock().unwrap().sessions.push(session);
     let page = text(&alice.get("/sessions/abcdefghjk"));
     let (_, link) = page.split_once("id=\"continue-link\" class=\"copy\" readonly value=\"").unwrap();
@@ -420,7 +421,7 @@ fn the_link_of_its_page_brings_a_session_to_another_browser() {
     }
     let taken: crate::model::Secret = other.cookie("qwd-browser").unwrap().parse().unwrap();
     let owner = bench.world.lock().unwrap().sessions[0].owner_id.clone();
-    assert_eq!(owner, format!("open:{}", crate::random::digest(&taken)));
+    assert_eq!(owner, Owner::browser(&crate::random::digest(&taken)).unwrap());
     // The link is spent, also for the one who was the owner; the session has another now.
     for browser in [&mut alice, &mut Browser::new(&bench)] {
         let csrf = browser.csrf("/sessions/abcdefghjk/continue");
@@ -508,7 +509,7 @@ fn what_the_guest_or_the_catalogue_says_is_text() {
     let mut alice = Browser::of(&bench, "alice");
     let evil = "<script>alert(1)</script>\"'";
     let mut session = a_session("abcdefghjk", "alice");
-    (session.machine, session.description, session.message) = (evil.into(), evil.into(), evil.into());
+    (session.description, session.message) = (evil.into(), evil.into());
     session.notes = vec![evil.into()];
     {
         let mut world = bench.world.lock().unwrap();

@@ -3,6 +3,7 @@
 use super::{Browser, Method, header, text, value};
 use crate::auth::{COMMAND_SOCKET, NETWORK_SOCKET, PAM_SOCKET};
 use crate::bus::Session;
+use crate::model::State;
 use crate::portal::testing::{Bench, Helper, a_session};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ fn a_right_password_signs_in_and_leads_to_the_form() {
 #[test]
 fn starting_again_after_the_sign_in_has_ended_leads_to_the_same_form() {
     let (bench, _helper) = with_imap();
-    bench.world.lock().unwrap().sessions.push(Session { state: "ended".into(), ..a_session("abcdefghjk", "alice") });
+    bench.world.lock().unwrap().sessions.push(Session { state: State::Ended, ..a_session("abcdefghjk", "alice") });
     let mut alice = from(&bench, "192.0.2.7");
     try_to_sign_in(&mut alice, "alice", "right");
     let page = text(&alice.get("/sessions/abcdefghjk"));

@@ -3,7 +3,7 @@
 use super::verdict::Verdict;
 use crate::bus::{NewSession, Session};
 use crate::ctl::client::Client;
-use crate::model::{MachineName, Problem, Word};
+use crate::model::{MachineName, Problem, State, Word};
 use crate::picture::{Picture, Seen};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -49,7 +49,7 @@ impl<'a> Look<'a> {
 
     fn running(&self, session: &Session) -> Result<Verdict, Verdict> {
         let mut session = session.clone();
-        while session.state == "starting" {
+        while session.state == State::Starting {
             self.pause()?;
             session = self.asked(&session)?;
         }
@@ -62,7 +62,7 @@ impl<'a> Look<'a> {
         let mut why = String::new();
         loop {
             let session = self.asked(session)?;
-            if session.state != "running" {
+            if session.state != State::Running {
                 return Err(Verdict::Failed(ended(&session)));
             }
             match self.picture(&session) {
@@ -86,7 +86,7 @@ impl<'a> Look<'a> {
     }
 
     fn picture(&self, session: &Session) -> Result<Picture, Problem> {
-        let file = self.client.ask(|launcher, asker| launcher.picture(asker, &session.id))?;
+        let file = self.client.ask(|launcher, asker| launcher.picture(asker, session.id.as_str()))?;
         Picture::read(File::from(OwnedFd::from(file)))
     }
 
@@ -104,13 +104,14 @@ impl<'a> Look<'a> {
 
     fn end(&self, session: &Session) -> Result<(), Problem> {
         let still_there = |problem: &Problem| problem.word != Word::NoSuchSession;
-        let killed = self.client.change(|launcher, asker| launcher.kill(asker, &session.id));
+        let killed = self.client.change(|launcher, asker| launcher.kill(asker, session.id.as_str()));
         if let Some(problem) = killed.err().filter(still_there) {
             return Err(problem);
         }
         // The next machine gets the memory of this one.
-        match self.client.ask(|launcher, asker| launcher.wait(asker, &session.id, "stopping", END)) {
-            Ok(session) if session.state == "stopping" => {
+        let (id, stopping) = (session.id.as_str(), State::Stopping);
+        match self.client.ask(|launcher, asker| launcher.wait(asker, id, stopping.as_str(), END)) {
+            Ok(session) if session.state == stopping => {
                 let text = format!("Its session does not end: 'qwdctl stop {}' may help.", session.id);
                 Err(Problem::failed(text))
             }
