@@ -4,7 +4,7 @@
 //! The launcher sends before it asks systemd for the unit, and closes its end: the session depends on nobody, and reads
 //! one message and an end, or refuses to start.
 
-use crate::qemu::{DescriptorKind, StartDocument};
+use crate::vm::{DescriptorKind, StartDocument};
 use rustix::fs::{FileType, fstat, major, minor};
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{
@@ -51,9 +51,9 @@ pub fn receive(channel: impl AsFd) -> io::Result<(StartDocument, Vec<OwnedFd>)> 
         let (named, came) = (document.descriptors.len(), descriptors.len());
         return Err(invalid(&format!("the document names {named} descriptors, and {came} came with it")));
     }
-    for (kind, descriptor) in document.descriptors.iter().zip(&descriptors) {
-        if !is_of_kind(*kind, descriptor)? {
-            return Err(invalid(&format!("a descriptor is not the {kind} that the document names")));
+    for (named, descriptor) in document.descriptors.iter().zip(&descriptors) {
+        if !is_of_kind(named.kind, descriptor)? {
+            return Err(invalid(&format!("a descriptor is not the {} that the document names", named.kind)));
         }
     }
     let (more, _) = receive_message(&channel)?;
@@ -83,14 +83,14 @@ fn is_of_kind(kind: DescriptorKind, descriptor: &OwnedFd) -> io::Result<bool> {
     let facts = fstat(descriptor)?;
     let file_type = FileType::from_raw_mode(facts.st_mode);
     Ok(match kind {
-        DescriptorKind::Monitor => {
+        DescriptorKind::Socket => {
             file_type == FileType::Socket
                 && socket_domain(descriptor)? == AddressFamily::UNIX
                 && socket_type(descriptor)? == SocketType::STREAM
                 // The kernel names whoever listened to those who connect: that must be the session's user.
                 && !socket_acceptconn(descriptor)?
         }
-        DescriptorKind::Card => {
+        DescriptorKind::Tap => {
             file_type == FileType::CharacterDevice && (major(facts.st_rdev), minor(facts.st_rdev)) == TUN
         }
     })
@@ -103,6 +103,7 @@ fn invalid(why: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::Descriptor;
     use rustix::net::{listen, socket_with};
     use std::fs::File;
 
@@ -112,10 +113,12 @@ mod tests {
 
     fn document(descriptors: &[DescriptorKind]) -> StartDocument {
         StartDocument {
-            overlays: Vec::new(),
-            tpm: false,
+            steps: Vec::new(),
             qemu: vec!["qemu-system-x86_64".into()],
-            descriptors: descriptors.to_vec(),
+            descriptors: descriptors
+                .iter()
+                .map(|kind| Descriptor { kind: *kind, arguments: vec![], file: None })
+                .collect(),
         }
     }
 
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_document_arrives_with_its_descriptors_and_none_of_them_is_inherited() {
-        let sent = document(&[DescriptorKind::Monitor, DescriptorKind::Monitor]);
+        let sent = document(&[DescriptorKind::Socket, DescriptorKind::Socket]);
         let (came, descriptors) = receive(send(&sent, &[monitor(), monitor()]).unwrap()).unwrap();
         assert_eq!((came, descriptors.len()), (sent, 2));
         for descriptor in &descriptors {
@@ -146,15 +149,15 @@ mod tests {
 
     #[test]
     fn as_many_descriptors_come_as_the_document_names() {
-        use DescriptorKind::Monitor;
-        assert!(refused(&[Monitor, Monitor], vec![monitor()]).contains("names 2 descriptors, and 1 came"));
-        assert!(refused(&[Monitor], vec![monitor(), monitor()]).contains("names 1 descriptors, and 2 came"));
-        assert!(refused(&[Monitor], vec![]).contains("and 0 came"));
+        use DescriptorKind::Socket;
+        assert!(refused(&[Socket, Socket], vec![monitor()]).contains("names 2 descriptors, and 1 came"));
+        assert!(refused(&[Socket], vec![monitor(), monitor()]).contains("names 1 descriptors, and 2 came"));
+        assert!(refused(&[Socket], vec![]).contains("and 0 came"));
     }
 
     #[test]
     fn a_descriptor_of_another_kind_is_refused() {
-        use DescriptorKind::{Card, Monitor};
+        use DescriptorKind::{Socket, Tap};
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         let listening = monitor();
         listen(&listening, 1).unwrap_or_default();
@@ -164,7 +167,7 @@ mod tests {
         listen(&served, 1).unwrap();
         let datagram = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).unwrap();
         for (kind, descriptor) in
-            [(Monitor, null()), (Monitor, served), (Monitor, datagram), (Card, null()), (Card, monitor())]
+            [(Socket, null()), (Socket, served), (Socket, datagram), (Tap, null()), (Tap, monitor())]
         {
             assert!(refused(&[kind], vec![descriptor]).contains("is not the"), "{kind:?}");
         }
@@ -177,9 +180,9 @@ mod tests {
         assert!(read(&[]).unwrap_err().contains("nothing was handed over"));
         assert!(read(&[&good, &good]).unwrap_err().contains("more than one"));
         assert!(read(&[&good[..good.len() - 1]]).is_err());
-        let more = String::from_utf8(good.clone()).unwrap().replace("\"tpm\"", "\"owner\":\"ada\",\"tpm\"");
+        let more = String::from_utf8(good.clone()).unwrap().replace("\"steps\"", "\"owner\":\"ada\",\"steps\"");
         assert!(read(&[more.as_bytes()]).unwrap_err().contains("unknown field"));
-        let less = String::from_utf8(good.clone()).unwrap().replace("\"tpm\":false,", "");
+        let less = String::from_utf8(good.clone()).unwrap().replace("\"steps\":[],", "");
         assert!(read(&[less.as_bytes()]).unwrap_err().contains("missing field"));
         assert!(read(&[&[b' '; DOCUMENT_MAX + 1]]).unwrap_err().contains("too large"));
     }

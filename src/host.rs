@@ -2,7 +2,7 @@
 
 use crate::model::{BridgeName, Bytes};
 use crate::policy::{FileSystem, Host};
-use crate::qemu::{BRIDGE_HELPER, BRIDGE_TOOL};
+use crate::vm::{BRIDGE_HELPER, BRIDGE_TOOL};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

@@ -12,8 +12,8 @@ pub mod spelling;
 pub mod bus;
 pub mod overview;
 pub mod policy;
-pub mod qemu;
 pub mod unit;
+pub mod vm;
 // Layer 3: one module for each thing outside.
 pub mod auth;
 pub mod cgroup;

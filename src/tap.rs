@@ -8,7 +8,7 @@
 
 use crate::handover;
 use crate::model::BridgeName;
-use crate::qemu::{BRIDGE_HELPER, BRIDGE_TOOL};
+use crate::vm::{BRIDGE_HELPER, BRIDGE_TOOL};
 use clap::Parser;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;

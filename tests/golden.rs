@@ -3,14 +3,13 @@
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out now; read the difference.
 
 use qwd::config::{Catalogue, Settings};
-use qwd::images::Format;
-use qwd::model::{Bytes, Lifetime};
+use qwd::model::{Bytes, Format, Lifetime};
 use qwd::policy;
-use qwd::qemu::{Accel, DescriptorKind, Disk, Hardware, Network, Nvram, Plan, StartDocument, argv};
-use qwd::unit::{self, Properties, SessionPlan};
+use qwd::unit::{self, Properties};
+use qwd::vm::{Accel, Backing, DescriptorKind, Hardware, HostSide, Identity, Network, Nvram, Shape, StartDocument, Vm};
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -28,58 +27,57 @@ fn hardware(keys: &str) -> Hardware {
     Hardware::of(&catalogue.machines[0].hardware, &Settings::default().qemu).unwrap()
 }
 
-fn iso_under_tcg() -> Plan {
-    Plan {
-        id: "abcdefghij".parse().unwrap(),
-        machine: "grub.iso".parse().unwrap(),
+fn iso_under_tcg() -> Vm {
+    let shape = Shape {
         hardware: hardware(""),
         accel: Accel::Tcg(Bytes(128 << 20)),
         cpus: 1,
         memory: Bytes(1 << 30),
-        disk: Disk::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
+        backing: Backing::Empty { cd: "/var/lib/qemu-web-desktop/machines/grub.iso".into() },
+        disk_size: Bytes(10 << 30),
         nvram: Nvram::default(),
-        overlay: "/var/tmp/disk.qcow2".into(),
         network: Network::None,
-    }
+    };
+    let host = HostSide {
+        disk_file: None,
+        file_max: Some(Bytes(20 << 30)),
+        overhead: Bytes(256 << 20),
+        cpu_quota: 100,
+        stop_grace: Lifetime(30),
+        closed: None,
+        resolv_conf: None,
+    };
+    let identity = Identity::of(&"abcdefghij".parse().unwrap());
+    Vm { machine: "grub.iso".parse().unwrap(), shape, identity, host }
 }
 
-fn desktop_under_kvm() -> Plan {
-    Plan {
-        machine: "Debian 12 (desktop).qcow2".parse().unwrap(),
+fn desktop_under_kvm() -> Vm {
+    let shape = Shape {
         accel: Accel::Kvm,
         cpus: 4,
         memory: Bytes(4 << 30),
         hardware: hardware("video=virtio"),
-        disk: Disk::Image { path: "/srv/Debian 12, \"x\".qcow2".into(), format: Format::Qcow2 },
-        network: Network::User,
-        ..iso_under_tcg()
-    }
+        backing: Backing::Image { path: "/srv/Debian 12, \"x\".qcow2".into(), format: Format::Qcow2 },
+        ..iso_under_tcg().shape
+    };
+    let machine = "Debian 12 (desktop).qcow2".parse().unwrap();
+    on_network(Network::User, Vm { machine, shape, ..iso_under_tcg() })
 }
 
-fn unit_of(plan: &Plan, outside: Option<PathBuf>) -> SessionPlan {
-    let user = plan.network == Network::User;
+fn on_network(network: Network, vm: Vm) -> Vm {
     let own = [("192.0.2.7".parse().unwrap(), 24), ("2001:db8::7".parse().unwrap(), 64)];
-    SessionPlan {
-        id: plan.id.clone(),
-        machine: plan.machine.clone(),
-        argv: argv(plan),
-        cpus: plan.cpus,
-        memory: plan.memory,
-        overhead: Bytes(256 << 20),
-        cpu_quota: 100,
-        accel: plan.accel,
-        hardware: plan.hardware.clone(),
-        variables: plan.hardware.firmware_files().map(|_| Bytes(540_672)),
-        nvram: plan.nvram.clone(),
-        disk: plan.disk.clone(),
-        disk_size: Bytes(10 << 30),
-        file_max: Some(Bytes(20 << 30)),
-        outside,
-        stop_grace: Lifetime(30),
-        closed: user.then(|| policy::closed(&own, &["192.168.7.0/24".parse().unwrap()], Some([10, 9, 9, 53].into()))),
+    let closed = || policy::closed(&own, &["192.168.7.0/24".parse().unwrap()], Some([10, 9, 9, 53].into()));
+    let user = network == Network::User;
+    let host = HostSide {
+        closed: user.then(closed),
         resolv_conf: user.then(|| "/run/qemu-web-desktop/resolv/10.9.9.53".into()),
-        card: plan.network == Network::Bridge,
-    }
+        ..vm.host
+    };
+    Vm { shape: Shape { network, ..vm.shape }, host, ..vm }
+}
+
+fn with_disk_at(disk_file: &str, vm: Vm) -> Vm {
+    Vm { host: HostSide { disk_file: Some(disk_file.into()), ..vm.host }, ..vm }
 }
 
 /// One line for each property, sorted by name: systemd takes different properties in any order.
@@ -106,42 +104,44 @@ fn network((_, bytes, length): &(i32, Vec<u8>, u32)) -> String {
 
 #[test]
 fn arguments_of_an_iso_under_tcg() {
-    check("argv-iso-tcg.txt", &(argv(&iso_under_tcg()).join("\n") + "\n"));
+    check("argv-iso-tcg.txt", &(iso_under_tcg().argv().join("\n") + "\n"));
 }
 
 #[test]
 fn arguments_of_a_desktop_under_kvm() {
-    check("argv-qcow2-kvm.txt", &(argv(&desktop_under_kvm()).join("\n") + "\n"));
+    check("argv-qcow2-kvm.txt", &(desktop_under_kvm().argv().join("\n") + "\n"));
 }
 
-fn with(keys: &str, plan: Plan) -> Plan {
-    Plan { hardware: hardware(keys), ..plan }
+fn with(keys: &str, vm: Vm) -> Vm {
+    let hardware = hardware(keys);
+    let nvram = Nvram { variables_size: hardware.firmware().files().map(|_| Bytes(540_672)), ..vm.shape.nvram };
+    Vm { shape: Shape { hardware, nvram, ..vm.shape }, ..vm }
 }
 
-fn windows() -> Plan {
+fn windows() -> Vm {
     with("os=windows\nfirmware=uefi-secure\ntpm=yes", desktop_under_kvm())
 }
 
-fn arm() -> Plan {
+fn arm() -> Vm {
     with("architecture=aarch64", iso_under_tcg())
 }
 
 #[test]
 fn arguments_for_windows() {
-    check("argv-windows-kvm.txt", &(argv(&windows()).join("\n") + "\n"));
-    check("argv-windows-tcg.txt", &(argv(&with("os=windows", iso_under_tcg())).join("\n") + "\n"));
+    check("argv-windows-kvm.txt", &(windows().argv().join("\n") + "\n"));
+    check("argv-windows-tcg.txt", &(with("os=windows", iso_under_tcg()).argv().join("\n") + "\n"));
 }
 
 #[test]
 fn arguments_of_another_architecture() {
-    check("argv-aarch64-tcg.txt", &(argv(&arm()).join("\n") + "\n"));
+    check("argv-aarch64-tcg.txt", &(arm().argv().join("\n") + "\n"));
 }
 
 /// Of each choice only what differs from an ordinary machine.
 #[test]
 fn arguments_of_every_choice() {
     let mut text = String::new();
-    for (keys, plan) in [
+    for (keys, vm) in [
         ("firmware=uefi", desktop_under_kvm()),
         ("tpm=yes", desktop_under_kvm()),
         ("video=qxl", desktop_under_kvm()),
@@ -158,9 +158,9 @@ fn arguments_of_every_choice() {
         ("balloon=no", desktop_under_kvm()),
         ("qemu_exec=/opt/qemu/bin/qemu-system-x86_64", desktop_under_kvm()),
     ] {
-        let usual = argv(&with("", plan.clone()));
+        let usual = with("", vm.clone()).argv();
         writeln!(text, "{}", keys.replace('\n', " ")).unwrap();
-        let chosen = argv(&with(keys, plan));
+        let chosen = with(keys, vm).argv();
         chosen.iter().filter(|line| !usual.contains(line)).for_each(|line| writeln!(text, "    + {line}").unwrap());
         usual.iter().filter(|line| !chosen.contains(line)).for_each(|line| writeln!(text, "    - {line}").unwrap());
     }
@@ -168,51 +168,49 @@ fn arguments_of_every_choice() {
 }
 
 /// The document without QEMU's arguments, which others hold.
-fn rest_of_document(plan: &Plan) -> String {
-    let document = StartDocument { qemu: Vec::new(), ..unit::document(&unit_of(plan, None)) };
+fn rest_of_document(vm: &Vm) -> String {
+    let document = StartDocument { qemu: Vec::new(), ..vm.document() };
     serde_json::to_string(&document).unwrap() + "\n"
 }
 
 #[test]
 fn documents_of_starts() {
-    let bridge = Plan { network: Network::Bridge, ..desktop_under_kvm() };
-    let all = [iso_under_tcg(), windows(), bridge].map(|plan| rest_of_document(&plan));
+    let bridge = on_network(Network::Bridge, desktop_under_kvm());
+    let all = [iso_under_tcg(), windows(), bridge].map(|vm| rest_of_document(&vm));
     check("documents.txt", &all.concat());
-    let whole = unit::document(&unit_of(&windows(), None));
-    assert_eq!(whole.qemu, argv(&windows()));
+    assert_eq!(windows().document().qemu, windows().argv());
 }
 
 #[test]
 fn unit_of_windows_with_firmware_and_tpm() {
-    check("unit-windows-kvm.txt", &lines(&unit::session(&unit_of(&windows(), None))));
+    check("unit-windows-kvm.txt", &lines(&windows().unit()));
 }
 
 #[test]
 fn unit_of_an_iso_without_a_network() {
-    check("unit-iso-tcg.txt", &lines(&unit::session(&unit_of(&iso_under_tcg(), None))));
+    check("unit-iso-tcg.txt", &lines(&iso_under_tcg().unit()));
 }
 
 #[test]
 fn unit_of_a_desktop_with_a_network_and_a_disk_outside() {
-    let outside = Some("/srv/disks/abcdefghij/disk.qcow2".into());
-    check("unit-qcow2-kvm.txt", &lines(&unit::session(&unit_of(&desktop_under_kvm(), outside))));
+    let vm = with_disk_at("/srv/disks/abcdefghij/disk.qcow2", desktop_under_kvm());
+    check("unit-qcow2-kvm.txt", &lines(&vm.unit()));
 }
 
 #[test]
 fn unit_and_arguments_of_a_desktop_on_a_bridge_differ_only_by_the_network() {
-    let (user, bridge) = (desktop_under_kvm(), Plan { network: Network::Bridge, ..desktop_under_kvm() });
+    let (user, bridge) = (desktop_under_kvm(), on_network(Network::Bridge, desktop_under_kvm()));
     let mut text = String::new();
-    for (before, after) in [
-        (argv(&user).join("\n"), argv(&bridge).join("\n")),
-        (lines(&unit::session(&unit_of(&user, None))), lines(&unit::session(&unit_of(&bridge, None)))),
-    ] {
+    for (before, after) in
+        [(user.argv().join("\n"), bridge.argv().join("\n")), (lines(&user.unit()), lines(&bridge.unit()))]
+    {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let (before, after) = (lines(&before), lines(&after));
         after.iter().filter(|line| !before.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
         before.iter().filter(|line| !after.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
     }
     check("bridge.txt", &text);
-    assert_eq!(unit::document(&unit_of(&bridge, None)).descriptors.last(), Some(&DescriptorKind::Card));
+    assert_eq!(bridge.document().descriptors.last().unwrap().kind, DescriptorKind::Tap);
 }
 
 #[test]
@@ -224,37 +222,39 @@ fn unit_of_a_network_card() {
 
 #[test]
 fn a_disk_that_is_kept_and_an_installation() {
-    let master = Plan { disk: Disk::Own, ..desktop_under_kvm() };
-    let cd = Disk::Install { cd: "/srv/install.iso".into() };
-    let kept = Some("/var/lib/qemu-web-desktop/machines/.a.qcow2.work/disk".into());
-    let ordinary = argv(&desktop_under_kvm());
-    let differs = |plan: &Plan| argv(plan).into_iter().filter(|a| !ordinary.contains(a)).collect::<Vec<_>>().join("\n");
-    let unit = |plan: &Plan, name| {
-        let unit = unit::session(&unit_of(plan, kept.clone()));
-        let told = ["BindReadOnlyPaths", "BindPaths"];
-        let own: Properties = unit.into_iter().filter(|(key, _)| told.contains(key)).collect();
-        check(name, &format!("{}\n\n{}\n{}", differs(plan), lines(&own), rest_of_document(plan)));
+    let backed_by = |backing| {
+        let vm = with_disk_at("/var/lib/qemu-web-desktop/machines/.a.qcow2.work/disk", desktop_under_kvm());
+        Vm { shape: Shape { backing, ..vm.shape }, ..vm }
     };
-    unit(&master, "kept-master.txt");
-    unit(&Plan { disk: cd, ..desktop_under_kvm() }, "kept-install.txt");
+    let ordinary = desktop_under_kvm().argv();
+    let differs = |vm: &Vm| vm.argv().into_iter().filter(|a| !ordinary.contains(a)).collect::<Vec<_>>().join("\n");
+    let unit = |vm: &Vm, name| {
+        let own: Properties =
+            vm.unit().into_iter().filter(|(key, _)| ["BindReadOnlyPaths", "BindPaths"].contains(key)).collect();
+        check(name, &format!("{}\n\n{}\n{}", differs(vm), lines(&own), rest_of_document(vm)));
+    };
+    unit(&backed_by(Backing::Own), "kept-master.txt");
+    unit(&backed_by(Backing::Install { cd: "/srv/install.iso".into() }), "kept-install.txt");
 }
 
 #[test]
 fn what_the_firmware_and_a_module_remember() {
-    let remembers = |folder: &str, tpm: &str, own| {
-        let file = |name: &str| Some(Path::new("/srv/machines").join(folder).join(name));
-        Plan { nvram: Nvram { variables: file("uefi-secure"), tpm: file(tpm), own }, ..windows() }
+    let remembers = |directory: &str, tpm: &str, own| {
+        let file = |name: &str| Some(Path::new("/srv/machines").join(directory).join(name));
+        let vm = windows();
+        let nvram = Nvram { variables: file("uefi-secure"), tpm: file(tpm), own, ..vm.shape.nvram };
+        Vm { shape: Shape { nvram, ..vm.shape }, ..vm }
     };
-    let told = |plan: &Plan| argv(plan).join("\n") + "\n" + &lines(&unit::session(&unit_of(plan, None)));
-    let ordinary = told(&windows());
+    let all = |vm: &Vm| vm.argv().join("\n") + "\n" + &lines(&vm.unit());
+    let ordinary = all(&windows());
     let mut text = String::new();
-    for plan in [remembers(".a.qcow2.17c.nvram", "tpm", false), remembers(".a.qcow2.work/nvram", "module", true)] {
-        let now = told(&plan);
+    for vm in [remembers(".a.qcow2.17c.nvram", "tpm", false), remembers(".a.qcow2.work/nvram", "module", true)] {
+        let now = all(&vm);
         now.lines().filter(|line| !ordinary.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
         ordinary.lines().filter(|line| !now.contains(line)).for_each(|line| writeln!(text, "- {line}").unwrap());
     }
     check("kept-nvram.txt", &text);
-    let starts = |plan: &Plan| rest_of_document(plan).contains("variables.qcow2");
+    let starts = |vm: &Vm| rest_of_document(vm).contains("variables.qcow2");
     assert!(starts(&windows()) && !starts(&remembers(".a.qcow2.work/nvram", "module", true)));
 }
 
@@ -275,5 +275,5 @@ fn units_of_the_timer_and_the_helpers() {
 #[test]
 fn no_path_of_the_host_reaches_qemu() {
     // So no comma in one can become an option, and no guest that breaks out learns of it.
-    assert!(!argv(&desktop_under_kvm()).iter().any(|argument| argument.contains("/srv/")));
+    assert!(!desktop_under_kvm().argv().iter().any(|argument| argument.contains("/srv/")));
 }

@@ -1,6 +1,7 @@
 //! `qwd-inspect` on images of every format that qemu-img makes, whole, cut short and referring to others.
 
-use qwd::images::{Facts, Format, read_report};
+use qwd::images::{Facts, read_report};
+use qwd::model::Format;
 use qwd::model::{Problem, Word};
 use std::fs;
 use std::os::unix::process::CommandExt;

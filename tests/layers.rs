@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config", "show", "spelling"],
-    &["bus", "overview", "policy", "qemu", "unit"],
+    &["bus", "overview", "policy", "unit", "vm"],
     &[
         "auth",
         "cgroup",
@@ -30,15 +30,13 @@ const LAYERS: [&[&str]; 5] = [
     &["build", "check", "ctl", "display", "in_unit", "launcher", "portal", "reaper", "tap"],
 ];
 
-/// Uses within a layer, and the two upwards that carry names and plain data only: a setting's file is
-/// reported to the journal, and an image's format is part of QEMU's arguments.
+/// Uses within a layer, and the one upwards that carries names only: a setting's file is reported to the journal.
 const BESIDE: &[(&str, &str)] = &[
     ("config", "journal"),
     ("config", "spelling"),
     ("overview", "bus"),
     ("overview", "policy"),
-    ("qemu", "images"),
-    ("unit", "qemu"),
+    ("vm", "unit"),
     ("session", "host"),
     ("session", "images"),
     ("session", "journal"),
@@ -56,8 +54,8 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Programs that must not even be able to name these.
 const NEVER: &[(&str, &[&str])] = &[
-    ("portal", &["systemd", "cgroup", "channel", "qemu", "unit", "session", "monitor", "images", "launcher", "check"]),
-    ("display", &["systemd", "cgroup", "channel", "qemu", "unit", "session", "monitor", "images", "launcher", "check"]),
+    ("portal", &["systemd", "cgroup", "channel", "unit", "vm", "session", "monitor", "images", "launcher", "check"]),
+    ("display", &["systemd", "cgroup", "channel", "unit", "vm", "session", "monitor", "images", "launcher", "check"]),
     ("in_unit", &["systemd", "bus", "session", "launcher"]),
     ("tap", &["systemd", "bus", "session", "launcher", "unit"]),
     ("launcher", &["portal", "display", "ctl"]),

@@ -2,7 +2,7 @@
 
 use qwd::config::raw::Limits;
 use qwd::config::{Catalogue, Raw, Settings, flatten, free_keys, known_keys};
-use qwd::qemu::Hardware;
+use qwd::vm::Hardware;
 use std::fs;
 use std::path::Path;
 

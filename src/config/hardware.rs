@@ -30,7 +30,7 @@ pub(super) fn of_words<T: Word>(text: &str) -> Result<T, String> {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$word_doc])* $variant),+ }
         impl Word for $name {
             const WORDS: &'static [(&'static str, Self)] = &[$(($text, Self::$variant)),+];

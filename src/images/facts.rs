@@ -3,7 +3,7 @@
 //! The line comes from a process that has read a stranger's file, so it is taken for a stranger's
 //! word too: closed JSON, bounded in length and values, its sentence stripped of control characters.
 
-use crate::model::{Problem, Word};
+use crate::model::{Format, Problem, Word};
 use serde::{Deserialize, Serialize};
 
 /// No disk is larger than this (64 TiB).
@@ -13,41 +13,6 @@ pub const VIRTUAL_SIZE_MAX: u64 = 64 << 40;
 const LINE_MAX: usize = 2048;
 /// As many bytes of one are worth reading: more than a good one has, so that what is longer is noticed.
 pub const REPORT_MAX: u64 = 2 * LINE_MAX as u64;
-
-/// The formats of disk image that are taken.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// The disk's bytes as they are; ISO images too.
-    Raw,
-    /// QEMU's own, version 2 and 3.
-    Qcow2,
-    /// VirtualBox.
-    Vdi,
-    /// VMware, one file that needs no other.
-    Vmdk,
-    /// Virtual PC (`.vhd`).
-    Vpc,
-    /// Hyper-V.
-    Vhdx,
-    /// QEMU's former one.
-    Qed,
-}
-
-impl Format {
-    /// The driver's name in QEMU's `-blockdev` and qemu-img's `-f`.
-    pub fn driver(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vdi => "vdi",
-            Self::Vmdk => "vmdk",
-            Self::Vpc => "vpc",
-            Self::Vhdx => "vhdx",
-            Self::Qed => "qed",
-        }
-    }
-}
 
 /// What an image is, as far as starting it needs to know.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]

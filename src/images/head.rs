@@ -4,7 +4,8 @@
 //! that is, is opened with that kind's driver and no other. Offsets are those of ECMA-119 (ISO 9660),
 //! the UEFI specification (GPT) and the file systems' own documents.
 
-use super::{Facts, Format, VIRTUAL_SIZE_MAX};
+use super::{Facts, VIRTUAL_SIZE_MAX};
+use crate::model::Format;
 
 /// As many bytes as [`kind_of`] needs from the file's beginning.
 pub const HEAD_LEN: usize = 68 * 1024;

@@ -3,10 +3,11 @@
 //! It reads what a stranger made, so whoever wants to know starts it in a sandbox, as nobody.
 //! It reads the beginning and the end of the file itself and has `qemu-img` look into containers.
 
+use super::Facts;
 use super::facts::{Refused, write_report};
 use super::head::{HEAD_LEN, Kind, TAIL_LEN, kind_of, unbootable};
 use super::judge::{Check, judge};
-use super::{Facts, Format};
+use crate::model::Format;
 use crate::random;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -4,7 +4,8 @@
 //! is refused here, although sessions are started with explicit block graphs anyway.
 
 use super::facts::printable;
-use super::{Facts, Format, VIRTUAL_SIZE_MAX};
+use super::{Facts, VIRTUAL_SIZE_MAX};
+use crate::model::Format;
 use serde::Deserialize;
 use serde_json::Value;
 

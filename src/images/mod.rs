@@ -22,7 +22,7 @@ mod unpack;
 mod work;
 
 pub use convert::{Converted, Step, main as convert_main, read_step};
-pub use facts::{Facts, Format, REPORT_MAX, VIRTUAL_SIZE_MAX, read_report};
+pub use facts::{Facts, REPORT_MAX, VIRTUAL_SIZE_MAX, read_report};
 pub use hold::{Hold, busy, held};
 pub use home::Home;
 pub use inspect::{inspect, main};

@@ -4,7 +4,7 @@
 //! to be waited for. swtpm ends when QEMU does, since its connection is lost; else with the unit.
 
 use crate::images::TPM_STATE;
-use crate::qemu::{SWTPM, TPM_CREDENTIAL, TPM_DIR};
+use crate::vm::{SWTPM, TPM_CREDENTIAL, TPM_DIR};
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, DirBuilder};
 use std::io;

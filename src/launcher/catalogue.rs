@@ -11,8 +11,8 @@ use crate::config::{Catalogue, MachineEntry, Reach, Settings};
 use crate::images::{Facts, Home, Kept, Place, Purpose, REPORT_MAX, locate, read_report};
 use crate::model::{Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Allowed};
-use crate::qemu::Hardware;
 use crate::unit;
+use crate::vm::Hardware;
 
 /// The machines that this person may use, all of them for root and before anybody is signed in, each with
 /// the reason if it cannot be started, or, by `unfit`, not now.
@@ -90,7 +90,7 @@ fn describe(
 ) -> Machine {
     let Stock { place, kept, unborn } = stock;
     let hardware = hardware(settings, entry);
-    let architecture = hardware.as_ref().ok().map(|h| h.architecture);
+    let architecture = hardware.as_ref().ok().map(|h| h.board.architecture);
     // The image itself is not looked into here: a listing must be quick, and starts nothing.
     let problem = hardware.and(reach(settings, entry)).and(place.as_ref().map(drop).map_err(Clone::clone)).err();
     let unchanged = nobody_holds(core, settings, &entry.name, place.as_ref().ok())
@@ -140,7 +140,7 @@ pub(super) fn hardware(settings: &Settings, entry: &MachineEntry) -> Result<Hard
     }
     let hardware = Hardware::of(&entry.hardware, &settings.qemu)
         .map_err(|why| unusable(format!("Its section of machines.conf contradicts itself: {why}.")))?;
-    let missing = hardware.needs().into_iter().find(|need| !need.paths.iter().any(|path| path.exists()));
+    let missing = hardware.needs().into_iter().find(|need| !need.path.exists());
     missing.map_or(Ok(hardware), |need| {
         Err(unusable(format!(
             "The machine '{}' takes {}, which is not installed: 'apt install {}' mends that.",

@@ -10,7 +10,7 @@
 use super::caller::Person;
 use super::core::Core;
 use super::follow;
-use super::plan::plan;
+use super::plan::virtual_machine;
 use super::ready::{self, Ready};
 use super::runtime::Runtime;
 use super::start::start_unit;
@@ -26,7 +26,7 @@ use crate::model::{Acceleration, Bytes, Lifetime, MachineName, Problem, Word};
 use crate::policy::{self, Bound, Request, Situation, Span, Taken, Wanted};
 use crate::session::{Asked, DiskKind, Record, Run, Spec};
 use crate::systemd::Job;
-use crate::{host, qemu, random, session, unit};
+use crate::{host, random, session, unit, vm};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -245,9 +245,9 @@ fn launch(
     let id = &record.id;
     let result = make_disk(record.disk_directory()).and_then(|made| {
         let outside = made.or(ready.kept.as_ref().map(Kept::disk));
-        let plan = plan(settings, &record, ready, runtime, outside)?;
+        let vm = virtual_machine(settings, &record, ready, runtime, outside)?;
         let span = (record.expires_at, host::now());
-        start_unit(core, id, &plan, &runtime.card, span)
+        start_unit(core, id, &vm, &runtime.card, span)
     });
     core.spend_permit(id);
     match result {
@@ -291,7 +291,7 @@ fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
     let cannot =
         |e: std::io::Error| storage_problem(&format!("The session's disk cannot be made in {}", folder.display()), &e);
     DirBuilder::new().mode(0o700).create(folder).map_err(cannot)?;
-    let disk = folder.join(qemu::DISK_NAME);
+    let disk = folder.join(vm::DISK_NAME);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&disk);
     let opened = file.and_then(|f| f.set_permissions(fs::Permissions::from_mode(0o666)));
     opened.map_err(|e| {

@@ -7,7 +7,7 @@ use super::table::{Entry, taken};
 use super::{kvm, runtime, viewers};
 use crate::bus::{Figures, Status, Usage};
 use crate::model::{Problem, SessionId, State, Word};
-use crate::{host, policy, qemu, unit};
+use crate::{host, policy, unit, vm};
 use std::sync::Arc;
 
 /// What everybody may know; what is wrong with the service is told to administrators only.
@@ -16,7 +16,7 @@ pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let config_problem = core.config.current().1;
     let settings = &loaded.settings;
     let figures = host::figures();
-    let (accel, why_not_kvm) = kvm::choose(core, settings, qemu::host())?;
+    let (accel, why_not_kvm) = kvm::choose(core, settings, vm::host())?;
     let (network, why_not) = runtime::usual(&settings.network);
     let sessions = taken(&core.table());
     let mut warnings = Vec::new();

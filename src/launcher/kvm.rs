@@ -4,9 +4,9 @@ use super::core::Core;
 use crate::config::Architecture;
 use crate::config::{Accel as Wish, Settings};
 use crate::model::Problem;
-use crate::qemu::{self, Accel};
 use crate::systemd::Job;
 use crate::unit;
+use crate::vm::{self, Accel};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs;
 use std::io::Write;
@@ -25,7 +25,7 @@ pub(super) fn choose(
     guest: Architecture,
 ) -> Result<(Accel, Option<String>), Problem> {
     let tcg = Accel::Tcg(settings.qemu.tb_size);
-    if guest != qemu::host() {
+    if guest != vm::host() {
         return Ok((tcg, Some("its processor is of another kind than the server's".to_owned())));
     }
     match settings.qemu.accel {
@@ -61,10 +61,16 @@ fn trial(core: &Core, program: &str) -> Result<String, Problem> {
     fs::File::from(commands).write_all(QUIT).map_err(broken)?;
     let name = format!("qwd-kvm-{}.service", crate::random::label());
     let fds = vec![("StandardInputFileDescriptor", input)];
-    Ok(match core.systemd.start_transient(&name, &unit::kvm_probe(program, qemu::board(qemu::host())), fds)? {
-        Job::Done => WORKS.to_owned(),
-        Job::Not(result) => {
-            format!("a trial of /dev/kvm did not work here ({result}; 'journalctl -u {name}' says more)")
-        }
-    })
+    Ok(
+        match core.systemd.start_transient(
+            &name,
+            &unit::kvm_probe(program, vm::Chipset::of(vm::host()).machine_type()),
+            fds,
+        )? {
+            Job::Done => WORKS.to_owned(),
+            Job::Not(result) => {
+                format!("a trial of /dev/kvm did not work here ({result}; 'journalctl -u {name}' says more)")
+            }
+        },
+    )
 }

@@ -1,68 +1,54 @@
-//! From an admitted request to its unit and QEMU's arguments.
+//! From an admitted request to its virtual machine.
 
 use super::ready::Ready;
 use super::runtime::{Card, Runtime};
 use crate::config::Settings;
 use crate::model::{Bytes, Problem, Word};
-use crate::qemu::{self, Plan};
 use crate::session::Record;
-use crate::unit::SessionPlan;
+use crate::vm::{HostSide, Identity, Nvram, Shape, Vm, file_limit};
 use std::path::{Path, PathBuf};
 
-/// The unit of a session; `outside` is where its disk is, if not in the unit's private folder.
-pub(super) fn plan(
+/// Return the virtual machine of a session; `disk_file` is where its disk is, if not in the unit's private directory.
+pub(super) fn virtual_machine(
     settings: &Settings,
     record: &Record,
     ready: &Ready,
     runtime: &Runtime,
-    outside: Option<PathBuf>,
-) -> Result<SessionPlan, Problem> {
-    let spec = &record.spec;
-    let argv = qemu::argv(&Plan {
-        id: record.id.clone(),
-        machine: spec.machine.clone(),
+    disk_file: Option<PathBuf>,
+) -> Result<Vm, Problem> {
+    let shape = Shape {
         hardware: ready.hardware.clone(),
         accel: runtime.accel,
-        cpus: spec.cpus,
-        memory: spec.memory,
-        disk: ready.disk.clone(),
-        nvram: ready.nvram.clone(),
-        overlay: qemu::DISK_PATH.into(),
+        cpus: record.spec.cpus,
+        memory: record.spec.memory,
+        backing: ready.backing.clone(),
+        disk_size: ready.disk_size,
+        nvram: Nvram { variables_size: variables_size(ready)?, ..ready.nvram.clone() },
         network: runtime.card.kind(),
-    });
-    // A disk that is kept is as large as its image, and has no bound.
-    let disk_max = settings.disks.session_max.filter(|_| ready.kept.is_none());
-    let file_max = disk_max.map(|most| qemu::file_limit(most, &argv));
+    };
     let (closed, resolv_conf) = match &runtime.card {
         Card::User { closed, resolv_conf } => (Some(closed.clone()), resolv_conf.clone()),
         Card::None | Card::Bridge { .. } => (None, None),
     };
-    Ok(SessionPlan {
-        id: record.id.clone(),
-        machine: spec.machine.clone(),
-        argv,
-        cpus: spec.cpus,
-        memory: spec.memory,
+    let host = HostSide {
+        disk_file,
+        file_max: None,
         overhead: settings.qemu.overhead,
         cpu_quota: settings.qemu.cpu_quota,
-        accel: runtime.accel,
-        hardware: ready.hardware.clone(),
-        variables: variables(ready)?,
-        nvram: ready.nvram.clone(),
-        disk: ready.disk.clone(),
-        disk_size: ready.disk_size,
-        file_max,
-        outside,
         stop_grace: settings.session.stop_grace,
         closed,
         resolv_conf,
-        card: matches!(runtime.card, Card::Bridge { .. }),
-    })
+    };
+    let mut vm = Vm { machine: record.spec.machine.clone(), shape, identity: Identity::of(&record.id), host };
+    // A disk that is kept is as large as its image, and has no limit.
+    let disk_max = settings.disks.session_max.filter(|_| ready.kept.is_none());
+    vm.host.file_max = disk_max.map(|most| file_limit(most, &vm.argv()));
+    Ok(vm)
 }
 
-/// The size of the variables that the firmware begins with.
-fn variables(ready: &Ready) -> Result<Option<Bytes>, Problem> {
-    let Some(files) = ready.hardware.firmware_files() else { return Ok(None) };
+/// Return the size of the variables that the firmware begins with.
+fn variables_size(ready: &Ready) -> Result<Option<Bytes>, Problem> {
+    let Some(files) = ready.hardware.firmware().files() else { return Ok(None) };
     let file = ready.nvram.variables.as_deref().unwrap_or(Path::new(files.variables));
     let found = std::fs::metadata(file).map(|meta| Some(Bytes(meta.len())));
     found.map_err(|e| {

@@ -7,7 +7,7 @@ use crate::config::{MachineEntry, Reach, Settings, Word as _};
 use crate::images::{Kept, Nvram, Place, Purpose, busy, held};
 use crate::model::{Bytes, MachineName, Problem, SessionId, Word};
 use crate::policy;
-use crate::qemu::{self, Disk, Hardware};
+use crate::vm::{self, Backing, Hardware};
 use std::path::Path;
 
 /// A machine that may be started.
@@ -15,11 +15,11 @@ pub(super) struct Ready {
     pub entry: MachineEntry,
     pub hardware: Hardware,
     pub reach: Reach,
-    pub disk: Disk,
+    pub backing: Backing,
     /// Size of the session's disk.
     pub disk_size: Bytes,
     /// What its firmware remembers.
-    pub nvram: qemu::Nvram,
+    pub nvram: vm::Nvram,
     /// Where its image is, if the session stands on that.
     pub place: Option<Place>,
     /// The disk that the session writes to itself, and which is to be kept.
@@ -66,28 +66,28 @@ pub(super) fn resolve(
     nobody_changes(core, settings, name, Some(&place))?;
     let facts = facts(core, &place)?;
     let path = place.path.clone();
-    let (disk, disk_size) = if facts.iso {
+    let (backing, disk_size) = if facts.iso {
         let size = entry.hardware.disk_size.unwrap_or(settings.session.iso_disk);
-        (Disk::Empty { cd: path }, size)
+        (Backing::Empty { cd: path }, size)
     } else {
-        (Disk::Image { path, format: facts.format }, Bytes(facts.virtual_size))
+        (Backing::Image { path, format: facts.format }, Bytes(facts.virtual_size))
     };
     let nvram = Nvram::find(&place.path).map(|kept| remembered(&hardware, &kept)).unwrap_or_default();
-    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, nvram, place: Some(place), kept: None })
+    Ok(Ready { entry: entry.clone(), hardware, reach, backing, disk_size, nvram, place: Some(place), kept: None })
 }
 
 /// What the session begins with of what is kept beside the image.
-fn remembered(hardware: &Hardware, kept: &Nvram) -> qemu::Nvram {
-    let variables = hardware.firmware_files().and_then(|_| kept.variables(hardware.firmware.word()));
-    qemu::Nvram { variables, tpm: kept.tpm().filter(|_| hardware.tpm), own: false }
+fn remembered(hardware: &Hardware, kept: &Nvram) -> vm::Nvram {
+    let variables = hardware.firmware().files().and_then(|_| kept.variables(hardware.firmware().kind.word()));
+    vm::Nvram { variables, tpm: kept.tpm().filter(|_| hardware.has_tpm()), ..vm::Nvram::default() }
 }
 
 /// What the session writes to, and what is kept.
-fn written(hardware: &Hardware, kept: &Kept) -> Result<qemu::Nvram, Problem> {
-    let begin = |files: qemu::FirmwareFiles| kept.variables(hardware.firmware.word(), Path::new(files.variables));
-    let variables = hardware.firmware_files().map(begin).transpose()?;
-    let tpm = hardware.tpm.then(|| kept.module()).transpose()?;
-    Ok(qemu::Nvram { variables, tpm, own: true })
+fn written(hardware: &Hardware, kept: &Kept) -> Result<vm::Nvram, Problem> {
+    let begin = |files: vm::FirmwareFiles| kept.variables(hardware.firmware().kind.word(), Path::new(files.variables));
+    let variables = hardware.firmware().files().map(begin).transpose()?;
+    let tpm = hardware.has_tpm().then(|| kept.module()).transpose()?;
+    Ok(vm::Nvram { variables, tpm, own: true, ..vm::Nvram::default() })
 }
 
 /// The machine whose disk root's qwdctl has prepared for a session to write to. It holds the image meanwhile.
@@ -97,15 +97,15 @@ pub(super) fn prepared(core: &Core, settings: &Settings, name: &MachineName) -> 
     let kept = Kept::find(&settings.machines_dir, name).filter(|kept| kept.plan.session.is_none());
     let unprepared = || Problem::new(Word::WrongState, format!("No disk of '{name}' has been prepared for that."));
     let kept = kept.ok_or_else(unprepared)?;
-    let disk = match kept.plan.purpose {
-        Purpose::Master => Disk::Own,
-        Purpose::Install => Disk::Install { cd: kept.cd().ok_or_else(unprepared)? },
+    let backing = match kept.plan.purpose {
+        Purpose::Master => Backing::Own,
+        Purpose::Install => Backing::Install { cd: kept.cd().ok_or_else(unprepared)? },
     };
     let hardware = hardware(settings, entry)?;
     let reach = reach(settings, entry)?;
     let disk_size = Bytes(kept.plan.disk_bytes);
     let nvram = written(&hardware, &kept)?;
-    Ok(Ready { entry: entry.clone(), hardware, reach, disk, disk_size, nvram, place: None, kept: Some(kept) })
+    Ok(Ready { entry: entry.clone(), hardware, reach, backing, disk_size, nvram, place: None, kept: Some(kept) })
 }
 
 /// Refuses while the image is being made, changed or removed, under its own name or another's.

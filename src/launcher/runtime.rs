@@ -5,7 +5,7 @@ use super::ready::Ready;
 use super::{bridge, kvm};
 use crate::config::{Network, NetworkMode, Reach, Word};
 use crate::model::{BridgeName, IpNetwork, Problem};
-use crate::qemu::{self, Accel};
+use crate::vm::{self, Accel};
 use crate::{config::Settings, host, policy, whole};
 use std::fs::DirBuilder;
 use std::net::Ipv4Addr;
@@ -51,21 +51,21 @@ impl Card {
     }
 
     /// The same for QEMU.
-    pub(super) fn kind(&self) -> qemu::Network {
+    pub(super) fn kind(&self) -> vm::Network {
         match self {
-            Self::None => qemu::Network::None,
-            Self::User { .. } => qemu::Network::User,
-            Self::Bridge { .. } => qemu::Network::Bridge,
+            Self::None => vm::Network::None,
+            Self::User { .. } => vm::Network::User,
+            Self::Bridge { .. } => vm::Network::Bridge,
         }
     }
 }
 
 impl Runtime {
     pub(super) fn decide(core: &Core, settings: &Settings, ready: &Ready) -> Result<Self, Problem> {
-        let architecture = ready.hardware.architecture;
+        let architecture = ready.hardware.board.architecture;
         let (accel, why_not) = kvm::choose(core, settings, architecture)?;
         let mut notes = Vec::new();
-        if architecture != qemu::host() {
+        if architecture != vm::host() {
             notes.extend(why_not.map(|why| format!("This machine runs in software, and slowly: {why}.")));
         }
         let card = card(&settings.network, &ready.reach, &mut notes)?;

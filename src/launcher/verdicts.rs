@@ -112,7 +112,7 @@ fn read(file: &Path) -> Vec<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::Format;
+    use crate::model::Format;
     use std::fs;
 
     fn image(inode: u64) -> Identity {

@@ -6,6 +6,7 @@
 mod address;
 mod amounts;
 mod debian;
+mod format;
 mod id;
 mod names;
 mod network;
@@ -17,6 +18,7 @@ mod state;
 pub use address::MailAddress;
 pub use amounts::{Bytes, Lifetime};
 pub use debian::{AccountName, PackageName, Suite};
+pub use format::Format;
 pub use id::{Secret, SessionId};
 pub use names::{MachineName, UserName};
 pub use network::{BridgeName, CLIENT_STEPS, ClientNetworks, IpNetwork, network_of};

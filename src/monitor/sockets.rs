@@ -9,7 +9,7 @@
 //! listens on it.
 
 use crate::model::{Problem, Word};
-use crate::qemu::{LAUNCHER_SOCKET, STOP_SOCKET};
+use crate::vm::SocketFile;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with};
@@ -22,19 +22,17 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Make a session's directory and bind its sockets in it, the launcher's first. Nobody listens on them yet. After a
-/// failure, what there is of it is left for `remove_all`.
-pub fn bind_all(directory: &Path) -> io::Result<Vec<OwnedFd>> {
-    DirBuilder::new().mode(0o700).create(directory)?;
-    // The session's user opens the second, which systemd binds into the unit, when the session ends.
-    let sockets = [(LAUNCHER_SOCKET, 0o600), (STOP_SOCKET, 0o666)];
-    sockets.iter().map(|(name, mode)| bind_one(&directory.join(name), *mode)).collect()
+/// Make a session's directory, which only root may enter.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(directory)
 }
 
-fn bind_one(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+/// Bind a socket in a session's directory. Nobody listens on it yet.
+pub fn bind_socket(directory: &Path, file: SocketFile) -> io::Result<OwnedFd> {
+    let path = directory.join(file.name);
     let socket = new_socket()?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
-    set_permissions(path, Permissions::from_mode(mode))?;
+    bind(&socket, &SocketAddrUnix::new(&path)?)?;
+    set_permissions(&path, Permissions::from_mode(file.mode))?;
     Ok(socket)
 }
 
@@ -102,9 +100,17 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Instant;
 
+    const LAUNCHER_SOCKET: &str = "launcher.sock";
+    const STOP_SOCKET: &str = "stop.sock";
     const SOON: Duration = Duration::from_millis(100);
 
     struct Directory(PathBuf);
+
+    fn bind_all(directory: &Path) -> io::Result<Vec<OwnedFd>> {
+        make_directory(directory)?;
+        let files = [(LAUNCHER_SOCKET, 0o600), (STOP_SOCKET, 0o666)];
+        files.into_iter().map(|(name, mode)| bind_socket(directory, SocketFile { name, mode })).collect()
+    }
 
     impl Directory {
         fn new(name: &str) -> Self {

@@ -1,7 +1,7 @@
 //! Why a session ended, from what systemd reports and who asked.
 
 use crate::model::{Event, Owner, Word};
-use crate::qemu::exit;
+use crate::vm::exit;
 
 /// Who asked for the end, if anybody did. Written down by the first who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,9 @@ pub fn is_finished(asked: &Asked, outcome: &Outcome) -> bool {
 fn accident(outcome: &Outcome) -> (Word, String) {
     let status = outcome.status.parse::<i32>().unwrap_or(0);
     let last_words = "The server's journal has its last words.";
+    if let Some(failure) = exit::failure(status).filter(|_| outcome.result == "exit-code") {
+        return (failure.word, failure.message.to_owned());
+    }
     let text = match (outcome.result.as_str(), status) {
         ("oom-kill", _) => {
             "It used more memory than it may have, and was ended by the server. Ask for more memory next time."
@@ -122,15 +125,6 @@ fn accident(outcome: &Outcome) -> (Word, String) {
             return (Word::Failed, format!("It was killed on the server (signal {}).", outcome.status));
         }
         ("timeout", _) => "It had reached the longest time a session can live, or could not be started in time.",
-        (_, exit::NO_SPACE) => {
-            let text = "There is no room on the server for its disk. The administrator can make room.";
-            return (Word::NoSpace, text.to_owned());
-        }
-        (_, exit::NO_DISK) => "Its disk could not be made on the server. The server's journal says why.",
-        (_, exit::NO_QEMU) => "QEMU is not installed on the server; the administrator can install it.",
-        (_, exit::NO_TPM) => "Its trusted platform module could not be started. The server's journal says why.",
-        (_, exit::NO_DOCUMENT) => "What it starts with was not handed over to it. The server's journal says why.",
-        (_, exit::NO_SOCKET) => "Its monitors could not be served. The server's journal says why.",
         ("exit-code", _) => {
             return (Word::Failed, format!("QEMU ended with exit status {}. {last_words}", outcome.status));
         }

@@ -1,8 +1,8 @@
 //! Short-lived units that look at things on our behalf, without any privilege.
 
+use super::names::{DISK_PATH, IMAGE_PATH};
 use super::sandbox::{only_calls, only_families, sandbox};
 use super::{LIBEXEC, Properties, command, micros};
-use crate::qemu::{DISK_PATH, IMAGE_PATH};
 use std::path::Path;
 use zbus::zvariant::Value;
 

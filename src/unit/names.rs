@@ -13,6 +13,11 @@ pub const ENDED_DIR: &str = "/run/qemu-web-desktop/ended";
 /// Each session has a directory below for its monitors' sockets, root's alone.
 pub const SESSIONS_DIR: &str = "/run/qemu-web-desktop/sessions";
 
+/// A machine's file inside a unit, so that programs there learn no path of the host.
+pub const IMAGE_PATH: &str = "/run/image";
+/// The disk that is written inside a unit.
+pub const DISK_PATH: &str = "/var/tmp/disk.qcow2";
+
 /// Where our programs are.
 pub const LIBEXEC: &str = "/usr/libexec/qemu-web-desktop";
 /// The empty root of sandboxed units: mount points and links, made by tmpfiles.d.

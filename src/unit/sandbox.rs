@@ -9,7 +9,7 @@ const EPERM: i32 = 1;
 
 /// The common sandbox: a dynamic user that sees little, and may do little.
 /// `ProtectHome=` and `ProtectKernelTunables=` would hide what this root and this /proc do not have.
-pub(super) fn sandbox() -> Properties {
+pub(crate) fn sandbox() -> Properties {
     let mut all: Properties = vec![
         ("DynamicUser", true.into()),
         ("UMask", 0o077_u32.into()),
@@ -58,7 +58,7 @@ pub(super) fn binds(paths: &[String]) -> Value<'static> {
 }
 
 /// A system call filter that allows these groups and nothing else.
-pub(super) fn only_calls(groups: &[&str]) -> Value<'static> {
+pub(crate) fn only_calls(groups: &[&str]) -> Value<'static> {
     Value::from((true, groups.iter().map(|g| (*g).to_owned()).collect::<Vec<String>>()))
 }
 
@@ -68,6 +68,6 @@ pub(super) fn no_calls(groups: &[&str]) -> Value<'static> {
 }
 
 /// An allow list of socket families.
-pub(super) fn only_families(families: &[&str]) -> Value<'static> {
+pub(crate) fn only_families(families: &[&str]) -> Value<'static> {
     only_calls(families)
 }

@@ -1,9 +1,10 @@
 //! qemu-img at work on one image, which it gets by a socket.
 
+use super::super::Facts;
 use super::super::judge::{Check, judge};
 use super::super::unpack::{Failure, nobody_waits};
-use super::super::{Facts, Format};
 use super::nbd;
+use crate::model::Format;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use std::fs::File;

@@ -1,0 +1,23 @@
+//! A balloon: memory that the guest frees goes back to the host.
+
+use super::{Arguments, Choice, VirtualDevice};
+use crate::vm::Vm;
+use crate::vm::exit::Failure;
+
+/// virtio-balloon with free page reporting.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Balloon;
+
+impl Balloon {
+    pub(super) const FAILURES: &[Failure] = &[];
+
+    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+        Ok(choice.wish.balloon.unwrap_or(true).then_some(Self))
+    }
+}
+
+impl VirtualDevice for Balloon {
+    fn arguments(&self, _: &Vm, arguments: &mut Arguments) {
+        arguments.device("virtio-balloon-pci,free-page-reporting=on");
+    }
+}
