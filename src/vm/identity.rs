@@ -25,6 +25,13 @@ impl Identity {
         format!("{first:02x}{}", others.collect::<String>())
     }
 
+    /// Return the generation ID of the guest, as a UUID.
+    pub fn generation(&self) -> String {
+        let digest = Sha256::new().chain_update("generation ").chain_update(self.id.as_str()).finalize();
+        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
     /// Return the serial number of the guest's disk.
     pub fn serial(&self) -> &str {
         self.id.as_str()
@@ -40,6 +47,9 @@ mod tests {
         let of = |id: &str| Identity::of(&id.parse().unwrap()).mac();
         assert_eq!(of("abcdefghij"), of("abcdefghij"));
         assert_ne!(of("abcdefghij"), of("abcdefghik"));
+        let generation = |id: &str| Identity::of(&id.parse().unwrap()).generation();
+        assert_ne!(generation("abcdefghij"), generation("abcdefghik"));
+        assert_eq!(generation("abcdefghij").len(), 36);
         for id in ["abcdefghij", "zzzzzzzzzz", "2345678923"] {
             let first = u8::from_str_radix(&of(id)[..2], 16).unwrap();
             assert_eq!((of(id).len(), first & 3), (17, 2), "{}", of(id));

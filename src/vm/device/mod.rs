@@ -95,5 +95,7 @@ devices![
     rng::Rng,
     balloon::Balloon,
     clipboard::Clipboard,
+    agent::Agent,
+    generation_id::GenerationId,
     nic::Nic,
 ];
