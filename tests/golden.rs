@@ -6,7 +6,9 @@ use qwd::config::{Catalogue, Settings};
 use qwd::model::{Bytes, Format, Lifetime};
 use qwd::policy;
 use qwd::unit::{self, Properties};
-use qwd::vm::{Accel, Backing, DescriptorKind, Hardware, HostSide, Identity, Network, Nvram, Shape, StartDocument, Vm};
+use qwd::vm::{
+    Accel, Backing, Chipset, DescriptorKind, Hardware, HostSide, Identity, Network, Nvram, Shape, StartDocument, Vm,
+};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
@@ -29,6 +31,7 @@ fn hardware(keys: &str) -> Hardware {
 
 fn iso_under_tcg() -> Vm {
     let shape = Shape {
+        machine_type: "pc-i440fx-7.2".into(),
         hardware: hardware(""),
         accel: Accel::Tcg(Bytes(128 << 20)),
         cpus: 1,
@@ -115,7 +118,12 @@ fn arguments_of_a_desktop_under_kvm() {
 fn with(keys: &str, vm: Vm) -> Vm {
     let hardware = hardware(keys);
     let nvram = Nvram { variables_size: hardware.firmware().files().map(|_| Bytes(540_672)), ..vm.shape.nvram };
-    Vm { shape: Shape { hardware, nvram, ..vm.shape }, ..vm }
+    let machine_type = match hardware.board.chipset {
+        Chipset::Pc => "pc-i440fx-7.2",
+        Chipset::Q35 => "pc-q35-7.2",
+        Chipset::Virt => "virt-7.2",
+    };
+    Vm { shape: Shape { machine_type: machine_type.into(), hardware, nvram, ..vm.shape }, ..vm }
 }
 
 fn windows() -> Vm {
@@ -270,6 +278,7 @@ fn units_of_the_timer_and_the_helpers() {
     let recipe = ["--suite=trixie", "--desktop=xfce", "--size=10G", "--user=user", "--package=gimp"].map(str::to_owned);
     check("unit-build.txt", &lines(&unit::build(parts, &recipe)));
     check("unit-kvm.txt", &lines(&unit::kvm_probe("qemu-system-x86_64", "pc")));
+    check("unit-machine-type.txt", &lines(&unit::machine_probe("qemu-system-x86_64", "pc")));
 }
 
 #[test]

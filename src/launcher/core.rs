@@ -4,6 +4,7 @@ use super::caller::{Caller, Callers, Person};
 use super::disks::Written;
 use super::ended::Ended;
 use super::idle::Idle;
+use super::machine_type::MachineTypes;
 use super::newer::Newer;
 use super::table::{Entry, Table, find, is_of, list_version, may_see, no_such, recorded_for};
 use super::tickets::Tickets;
@@ -43,6 +44,7 @@ pub(super) struct Core {
     pub verdicts: Verdicts,
     pub written: Written,
     pub newer: Newer,
+    pub machine_types: MachineTypes,
     ended: Ended,
     table: Mutex<Table>,
     changed: Condvar,
@@ -89,6 +91,7 @@ impl Core {
             verdicts: Verdicts::load(root),
             written: Written::default(),
             newer: Newer::default(),
+            machine_types: MachineTypes::default(),
             ended: Ended::default(),
             table: Mutex::default(),
             changed: Condvar::new(),

@@ -28,6 +28,7 @@ mod follow;
 mod idle;
 mod joins;
 mod kvm;
+mod machine_type;
 mod newer;
 mod offers;
 mod pictures;

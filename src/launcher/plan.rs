@@ -17,6 +17,7 @@ pub(super) fn virtual_machine(
     disk_file: Option<PathBuf>,
 ) -> Result<Vm, Problem> {
     let shape = Shape {
+        machine_type: runtime.machine_type.clone(),
         hardware: ready.hardware.clone(),
         accel: runtime.accel,
         cpus: record.spec.cpus,

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::ready::Ready;
-use super::{bridge, kvm};
+use super::{bridge, kvm, machine_type};
 use crate::config::{Network, NetworkMode, Reach, Word};
 use crate::model::{BridgeName, IpNetwork, Problem};
 use crate::vm::{self, Accel};
@@ -18,6 +18,8 @@ const NAME_SERVERS: &str = "/run/qemu-web-desktop/resolv";
 /// The decisions that depend on the host.
 pub(super) struct Runtime {
     pub accel: Accel,
+    /// The versioned machine type.
+    pub machine_type: String,
     pub card: Card,
     /// Sentences for the owner.
     pub notes: Vec<String>,
@@ -69,7 +71,8 @@ impl Runtime {
             notes.extend(why_not.map(|why| format!("This machine runs in software, and slowly: {why}.")));
         }
         let card = card(&settings.network, &ready.reach, &mut notes)?;
-        Ok(Self { accel, card, notes })
+        let machine_type = machine_type::versioned(core, &ready.hardware.board);
+        Ok(Self { accel, machine_type, card, notes })
     }
 }
 

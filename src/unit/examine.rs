@@ -74,6 +74,17 @@ pub fn kvm_probe(program: &str, board: &str) -> Properties {
     all
 }
 
+/// The trial of a machine type: a stopped QEMU without a guest, whose monitor is the socket that the caller adds as
+/// standard input.
+pub fn machine_probe(program: &str, machine_type: &str) -> Properties {
+    let options = ["-nodefaults", "-no-user-config", "-display", "none", "-m", "16M", "-S"];
+    // Both ways of the socket: systemd would send standard output to the journal.
+    let monitor = ["-chardev", "socket,id=monitor,fd=0", "-mon", "chardev=monitor,mode=control"];
+    let choices = ["-machine", machine_type, "-accel", "tcg", "-cpu", "max"];
+    let argv = [program].into_iter().chain(options).chain(monitor).chain(choices).map(String::from).collect();
+    helper(format!("Version of the machine type {machine_type}"), argv, 10)
+}
+
 fn helper(description: String, argv: Vec<String>, seconds: u64) -> Properties {
     let mut all: Properties = vec![
         ("Description", description.into()),

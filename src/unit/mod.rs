@@ -13,7 +13,7 @@ mod tap;
 mod timer;
 
 pub use build::build;
-pub use examine::{conversion, examination, kvm_probe, unpacking};
+pub use examine::{conversion, examination, kvm_probe, machine_probe, unpacking};
 pub use names::{
     DISK_PATH, ENDED_DIR, IMAGE_PATH, LIBEXEC, RECORDS_DIR, RUN_DIR, SESSIONS_DIR, SESSIONS_GROUP, SUSPENDED_DIR,
     ending_units, expiry_timer, expiry_timers, parse_session_unit, parse_timer, parse_timer_unit, session_group,

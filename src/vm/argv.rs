@@ -55,7 +55,7 @@ fn base(vm: &Vm, arguments: &mut Arguments) {
 
 fn machine(vm: &Vm) -> String {
     let board = &vm.shape.hardware.board;
-    let mut machine = board.chipset.machine_type().to_owned();
+    let mut machine = vm.shape.machine_type.clone();
     if board.chipset == Chipset::Q35 {
         // What only the firmware's own code may change is protected by it.
         machine += ",smm=on";

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// Everything that the guest's state depends on: a saved guest can only go on in a machine of the same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
+    /// QEMU's versioned machine type, such as `pc-i440fx-7.2`: a plain one is another machine with each version.
+    pub machine_type: String,
     /// Board and devices.
     pub hardware: Hardware,
     /// Kernel or software.
