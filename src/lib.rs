@@ -18,6 +18,7 @@ pub mod vm;
 pub mod auth;
 pub mod cgroup;
 pub mod channel;
+pub mod guest_agent;
 pub mod handover;
 pub mod host;
 pub mod images;

@@ -11,6 +11,11 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     out
 }
 
+/// A number, for telling answers apart.
+pub fn number() -> u32 {
+    u32::from_ne_bytes(bytes())
+}
+
 /// A new session id.
 pub fn session_id() -> SessionId {
     SessionId::from_bytes(bytes())

@@ -1,5 +1,6 @@
 //! What all parts of the launcher share.
 
+use super::agents::Agents;
 use super::caller::{Caller, Callers, Person};
 use super::disks::Written;
 use super::ended::Ended;
@@ -45,6 +46,7 @@ pub(super) struct Core {
     pub written: Written,
     pub newer: Newer,
     pub machine_types: MachineTypes,
+    pub agents: Agents,
     ended: Ended,
     table: Mutex<Table>,
     changed: Condvar,
@@ -92,6 +94,7 @@ impl Core {
             written: Written::default(),
             newer: Newer::default(),
             machine_types: MachineTypes::default(),
+            agents: Agents::new()?,
             ended: Ended::default(),
             table: Mutex::default(),
             changed: Condvar::new(),
@@ -134,6 +137,14 @@ impl Core {
         let before = self.table().get_mut(id).and_then(|entry| entry.apply(Event::Stop).ok());
         if before.is_some_and(|state| state != State::Stopping) {
             viewers::signal_ending(self, id);
+        }
+        self.notify();
+    }
+
+    /// Show that a session's guest has booted. Twice is fine.
+    pub(super) fn mark_booted(&self, id: &SessionId) {
+        if let Some(entry) = self.table().get_mut(id) {
+            entry.booted = true;
         }
         self.notify();
     }

@@ -1,5 +1,6 @@
 //! From a started unit to a screen that answers, and what a launcher that begins anew does for sessions that there are.
 
+use super::agents;
 use super::changes::take_turn;
 use super::core::Core;
 use super::reap;
@@ -47,6 +48,7 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
         entry.record.clone()
     };
     core.notify();
+    agents::ask(core, id);
     if let Err(problem) = written {
         log::error!(QWD_SESSION = id.as_str(); "Session {id} runs, but that is not on record: {problem}");
     }
@@ -57,9 +59,7 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
 
 /// Take over from a launcher that has ended: see through what is starting, and do what was left undone.
 pub(super) fn take_over(core: &Arc<Core>) {
-    let starting: Vec<SessionId> =
-        core.table().iter().filter(|(_, entry)| entry.state() == State::Starting).map(|(id, _)| id.clone()).collect();
-    for id in starting {
+    for id in ids_in(core, State::Starting) {
         let core = Arc::clone(core);
         run_beside(move || resume(&core, &id));
     }
@@ -67,7 +67,12 @@ pub(super) fn take_over(core: &Arc<Core>) {
     run_beside(move || {
         let _busy = core.idle.begin();
         reap::report(&reap::reap_sessions(&core));
+        ids_in(&core, State::Running).iter().for_each(|id| agents::ask(&core, id));
     });
+}
+
+fn ids_in(core: &Core, state: State) -> Vec<SessionId> {
+    core.table().iter().filter(|(_, entry)| entry.state() == state).map(|(id, _)| id.clone()).collect()
 }
 
 /// See a session through whose start another launcher has ordered, or was about to.
@@ -126,7 +131,7 @@ impl Core {
     }
 
     /// Return the number of the session's user.
-    fn user_of(&self, id: &SessionId) -> Result<u32, Problem> {
+    pub(super) fn user_of(&self, id: &SessionId) -> Result<u32, Problem> {
         let known = self.table().get(id).map(|e| Arc::clone(&e.user)).ok_or_else(no_such)?;
         if let Some(user) = known.get() {
             return Ok(*user);

@@ -10,6 +10,7 @@
 //!                            records (disk) ─┴─ table (memory) ── watch (a record goes: told at once)
 //! ```
 
+mod agents;
 mod bridge;
 mod caller;
 mod calls;
@@ -97,6 +98,7 @@ fn serve() -> Result<(), Problem> {
     let core = Arc::new(core::Core::new(Path::new("/"), &connection)?);
     watch::start(Arc::clone(&core))?;
     disks::start(Arc::clone(&core))?;
+    agents::start(Arc::clone(&core))?;
     stops::start(Arc::clone(&core));
     launcher.begin(&core);
     // Never taken from, nor given to, another launcher.

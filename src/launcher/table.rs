@@ -21,6 +21,8 @@ pub(super) struct Entry {
     state: State,
     /// Its unit is being started by a call in progress: not to be taken for an orphan.
     pub launching: bool,
+    /// Its guest's agent has answered.
+    pub booted: bool,
     /// Why its guest is paused, if it is: also while the session starts or stops.
     paused: Option<Pause>,
     /// One change of its record at a time.
@@ -43,6 +45,7 @@ impl Entry {
             record,
             state,
             launching: false,
+            booted: false,
             paused: None,
             changes: new_order(),
             monitor: Arc::default(),

@@ -25,6 +25,7 @@ mod unit;
 
 pub use accel::Accel;
 pub use argv::Arguments;
+pub use device::agent::AGENT_SOCKET;
 pub use device::firmware::FirmwareFiles;
 pub use device::monitors::{LAUNCHER_SOCKET, STOP_SOCKET};
 pub use device::nic::{BRIDGE_HELPER, BRIDGE_TOOL};
