@@ -19,6 +19,7 @@ impl Session {
             "state": self.state,
             "message": self.message,
             "paused": self.paused.map_or("", Pause::as_str),
+            "booted": self.booted,
             "cpus": self.cpus,
             "memory_bytes": self.memory.0,
             "created_at": self.created_at,

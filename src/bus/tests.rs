@@ -25,6 +25,7 @@ pub(crate) fn a_session(id: &str) -> Session {
         state: State::Running,
         message: String::new(),
         paused: None,
+        booted: false,
         cpus: 0,
         memory: Bytes(0),
         created_at: 0,

@@ -77,6 +77,9 @@ pub struct Session {
     /// Why its guest is paused, if it is.
     #[serde(default, with = "as_text::optional", skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// The agent in its guest has answered.
+    #[serde(default, with = "as_value")]
+    pub booted: bool,
     /// Virtual CPUs.
     #[serde(default, with = "as_value")]
     pub cpus: u32,

@@ -234,6 +234,7 @@ fn details(shown: &Shown, now: u64) -> Vec<(&'static str, String)> {
         ("State", s.state.to_string()),
         ("Reason", s.message.clone()),
         ("Paused", s.paused.map_or("", Pause::explain).to_owned()),
+        ("Guest", if s.booted { "booted (its agent answers)".to_owned() } else { String::new() }),
         ("CPUs", s.cpus.to_string()),
         ("Memory", s.memory.about()),
         ("Acceleration", s.accel.map_or("", Acceleration::as_str).to_owned()),

@@ -201,6 +201,7 @@ fn new_record(
     let (id, owner) = (random::session_id(), (person.owner.clone(), person.name.clone()));
     let is_scratch = order.spec.disk == DiskKind::Scratch;
     let run = Run {
+        machine_type: runtime.machine_type.clone(),
         accel: Some(runtime.accel.kind()),
         network: runtime.card.as_str().to_owned(),
         notes: ready.note().into_iter().chain(runtime.notes.iter().cloned()).collect(),

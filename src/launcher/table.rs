@@ -95,7 +95,7 @@ impl Entry {
 
     fn live(&self) -> Live {
         let paused = self.paused.filter(|_| self.state == State::Paused);
-        Live { state: self.state, paused, ..Live::recorded(&self.record) }
+        Live { state: self.state, paused, booted: self.booted, ..Live::recorded(&self.record) }
     }
 
     /// What it takes of the host.

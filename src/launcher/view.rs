@@ -11,6 +11,8 @@ pub(super) struct Live {
     pub state: State,
     /// Why its guest is paused, if it is.
     pub paused: Option<Pause>,
+    /// The agent in its guest has answered.
+    pub booted: bool,
     /// The latest end that the reader can reach by extending, in seconds since 1970; zero: no limit.
     pub extendable_until: u64,
     /// Why it ended; else empty.
@@ -21,7 +23,7 @@ impl Live {
     /// Return the facts as the record has them.
     pub(super) fn recorded(record: &Record) -> Self {
         let extendable_until = record.extendable_until;
-        Self { state: record.state(), paused: None, extendable_until, message: String::new() }
+        Self { state: record.state(), paused: None, booted: false, extendable_until, message: String::new() }
     }
 }
 
@@ -37,6 +39,7 @@ pub(super) fn session(record: &Record, live: Live) -> Session {
         state: live.state.reported(),
         message: live.message,
         paused: live.paused,
+        booted: live.booted,
         cpus: record.spec.cpus,
         memory: record.spec.memory,
         created_at: record.created_at,
@@ -64,6 +67,7 @@ pub(super) fn unrecorded(known: &Unrecorded) -> Session {
         state: known.state,
         message: known.message.to_owned(),
         paused: None,
+        booted: false,
         cpus: 0,
         memory: Bytes(0),
         created_at: host::now(),

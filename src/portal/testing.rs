@@ -55,6 +55,7 @@ pub(super) fn a_session(id: &str, owner: &str) -> Session {
         state: State::Running,
         message: String::new(),
         paused: None,
+        booted: false,
         cpus: 1,
         memory: Bytes(1 << 30),
         created_at: 1_000_000,

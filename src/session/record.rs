@@ -37,6 +37,8 @@ pub struct Record {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
+    /// QEMU's versioned machine type.
+    pub machine_type: String,
     /// The acceleration; `None`: not known.
     pub accel: Option<Acceleration>,
     /// `user`, `bridge` or `none`.

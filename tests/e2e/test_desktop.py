@@ -96,6 +96,9 @@ def test_a_desktop_is_seen_and_asked_before_its_end(bed, browser, desktop):
     session, disk = made["id"], f"{DISKS}/{made['id']}/disk.qcow2"
     screen = Screen(bed.origin, alice.ticket(session))
     wait_for(lambda: colours(screen) > 40, "desktop")
+    # The agent in the guest answers; of a guest without one nothing is known.
+    wait_for(lambda: alice.call("GET", f"sessions/{session}")[1]["booted"], "agent")
+    assert "Guest" in bed.ctl("show", session).stdout
     browser.open(bed.url)
     name, value = alice.cookie.split("=", 1)
     browser.call("POST", "/cookie", {"cookie": {"name": name, "value": value, "path": "/", "httpOnly": True}})

@@ -1,5 +1,6 @@
 """How each machine is run: firmware, processor, disk, graphics, who may use it and with how much."""
 
+import json
 import time
 
 import pytest
@@ -140,3 +141,30 @@ def test_a_machine_has_its_amounts_and_its_people(bed, alice):
     line = bed.run("grep", "-n", "cga", CATALOGUE).stdout.split(":")[0]
     assert f"machines.conf:{line}: video: 'cga' is none of" in answer["message"], answer
     assert f"machines.conf:{line}" in bed.ctl("check", check=False).stdout
+
+
+def arguments(bed, session):
+    pid = bed.run("systemctl", "show", "--value", "-p", "MainPID", f"qwd-session-{session}").stdout.strip()
+    return bed.run(f"tr '\\0' '\\n' </proc/{pid}/cmdline").stdout.splitlines()
+
+
+def test_a_machine_type_is_a_version_and_each_session_a_machine_of_its_own(bed, session):
+    one, other = (session()["id"] for _ in range(2))
+    found = []
+    for made in (one, other):
+        given = arguments(bed, made)
+        machine = given[given.index("-machine") + 1].split(",")[0]
+        assert machine.startswith("pc-i440fx-") and machine != "pc", machine
+        record = json.loads(bed.run("cat", f"/run/qemu-web-desktop/records/{made}.json").stdout)["record"]
+        assert record["run"]["machine_type"] == machine
+        found.append([argument for argument in given if argument.startswith("vmgenid,guid=")])
+        assert "virtserialport,chardev=agent,name=org.qemu.guest_agent.0" in given
+        # No agent answers here, so that nothing is known of its guest.
+        assert bed.json("show", made)["booted"] is False
+    assert len(found[0]) == 1 and found[0] != found[1]
+    # It is asked once a boot, however often the launcher starts.
+    asked = "journalctl -b --no-pager -o cat | grep -c '^Starting qwd-machine-'"
+    before = bed.run(asked, check=False).stdout
+    bed.run("systemctl", "stop", "qwd-launcher")
+    session()
+    assert bed.run(asked, check=False).stdout == before

@@ -201,6 +201,7 @@ impl Fake {
             state: State::Starting,
             message: String::new(),
             paused: None,
+            booted: false,
             cpus: wanted.cpus.max(1),
             memory: Bytes(if wanted.memory_bytes == 0 { 1 << 30 } else { wanted.memory_bytes }),
             created_at: 1_000,

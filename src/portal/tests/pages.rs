@@ -321,6 +321,19 @@ fn a_session_warns_before_its_end_and_offers_what_is_possible() {
 }
 
 #[test]
+fn a_session_whose_guest_has_booted_says_so_while_it_runs() {
+    let bench = Bench::new();
+    let mut alice = Browser::of(&bench, "alice");
+    for (state, booted, says_so) in
+        [(State::Running, true, true), (State::Running, false, false), (State::Ended, true, false)]
+    {
+        let session = crate::bus::Session { state, booted, ..a_session("abcdefghjk", "alice") };
+        bench.world.lock().unwrap().sessions = vec![session];
+        assert_eq!(text(&alice.get("/sessions/abcdefghjk")).contains("<dd>Booted</dd>"), says_so, "{state} {booted}");
+    }
+}
+
+#[test]
 fn a_session_that_failed_says_why_and_starts_again() {
     let bench = Bench::new();
     let mut alice = Browser::of(&bench, "alice");
