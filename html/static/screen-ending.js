@@ -1,4 +1,4 @@
-// Warns before the session's end, lets whoever may extend it, and says when the session is being stopped. The server is asked at each step,
+// Warns before the session's end, lets whoever may extend it, and says when the session is paused or being stopped. The server is asked at each step,
 // since the session may have been extended from elsewhere; the keyboard stays with the machine.
 
 import * as api from './screen-api.js';
@@ -10,7 +10,7 @@ const HOUR = 3600;
 /** Milliseconds between two looks while there is a warning, and the longest without one. */
 const OFTEN = 5000;
 const SELDOM = 3600000;
-const TITLES = { soon: 'This session ends soon.', late: 'This session is about to end.', over: 'Shutting down…' };
+const TITLES = { soon: 'This session ends soon.', late: 'This session is about to end.', over: 'Shutting down…', paused: 'Session paused.' };
 const byId = (id) => document.getElementById(id);
 
 function span(seconds) {
@@ -31,6 +31,8 @@ export function setUpEnding(connection) {
   const card = byId('ending');
   let session = null;
   let ending = false;
+  /** Why the guest is paused, as a text. */
+  let paused = '';
   let timer = 0;
   let told = '';
   let closed = '';
@@ -44,16 +46,22 @@ export function setUpEnding(connection) {
     if (ending || (session?.expires_at && left() <= 0)) {
       return 'over';
     }
+    if (paused) {
+      return 'paused';
+    }
     if (!AHEAD || !session?.expires_at || left() > AHEAD) {
       return '';
     }
     return left() <= AHEAD / 3 ? 'late' : 'soon';
   };
 
-  const time = (now) => (now === 'over' ? '' : `${span(left())} left.`);
+  const time = (now) => (now === 'over' || now === 'paused' ? '' : `${span(left())} left.`);
   const advice = (now) => {
     if (now === 'over') {
       return 'The session is being stopped.';
+    }
+    if (now === 'paused') {
+      return paused;
     }
     if (step(session)) {
       return 'Save your work elsewhere, or extend it.';
@@ -81,7 +89,7 @@ export function setUpEnding(connection) {
       connection.dispatchEvent(new Event('ending'));
     }
     if (now) {
-      const room = now === 'over' ? 0 : step(session);
+      const room = now === 'over' || now === 'paused' ? 0 : step(session);
       card.dataset.stage = now;
       byId('ending-left').textContent = time(now);
       byId('ending-advice').textContent = advice(now);
@@ -132,6 +140,7 @@ export function setUpEnding(connection) {
   connection.addEventListener('notice', ({ detail }) => {
     if ('ending' in detail) {
       ending = detail.ending;
+      paused = detail.paused ?? '';
       show();
     }
   });

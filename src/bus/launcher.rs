@@ -88,4 +88,8 @@ pub trait Launcher {
     /// To the display alone: this session is being stopped. Repeated whenever it reports a viewer of the session.
     #[zbus(signal)]
     fn ending(&self, session: &str) -> zbus::Result<()>;
+    /// To the display alone: the guest of this session is paused for this reason; empty: it continues. Repeated whenever
+    /// it reports a viewer of a session whose guest is paused.
+    #[zbus(signal)]
+    fn paused(&self, session: &str, reason: &str) -> zbus::Result<()>;
 }

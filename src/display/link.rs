@@ -193,6 +193,12 @@ fn signals(connection: &Connection, screens: &Screens) -> zbus::Result<()> {
                     screens.set_ending(&session);
                 }
             }
+            Some("Paused") => {
+                let (session, reason): (String, String) = signal.body().deserialize()?;
+                if let Ok(session) = session.parse() {
+                    screens.set_paused(&session, reason.parse().ok());
+                }
+            }
             _ => {}
         }
     }

@@ -7,7 +7,7 @@
 //! else: who has the same session on the screen, and that the session is being stopped ([`Place::notice`]).
 
 use crate::bus::{GUESTS_OF_SESSION, VIEWERS_OF_LINK, Viewer};
-use crate::model::SessionId;
+use crate::model::{Pause, SessionId};
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +42,8 @@ struct State {
     open: BTreeMap<u64, Open>,
     /// Sessions on a screen here that are being stopped.
     ending: BTreeSet<SessionId>,
+    /// Sessions on a screen here whose guest is paused.
+    paused: BTreeMap<SessionId, Pause>,
     /// What is known of the clipboard agent in the guests of sessions on a screen here.
     agents: BTreeMap<SessionId, bool>,
     /// The list is another one than was last taken.
@@ -167,6 +169,20 @@ impl Screens {
         }
     }
 
+    /// Tell the pages that have this session on the screen why its guest is paused, or that it continues. The launcher
+    /// repeats the former to whoever reports a viewer of it.
+    pub fn set_paused(&self, session: &SessionId, paused: Option<Pause>) {
+        let mut state = self.state();
+        let is_open = state.viewers_of(session).next().is_some();
+        let before = match paused {
+            Some(pause) if is_open => state.paused.insert(session.clone(), pause),
+            _ => state.paused.remove(session),
+        };
+        if is_open && before != paused {
+            state.ring_all_of(session);
+        }
+    }
+
     /// Tell the pages that have this session on the screen whether its guest has a clipboard agent.
     pub fn set_agent(&self, session: &SessionId, runs: bool) {
         let mut state = self.state();
@@ -252,7 +268,9 @@ impl State {
             })
             .collect();
         let agent = self.agents.get(session);
-        json!({"viewers": viewers, "more": more, "ending": self.ending.contains(session), "agent": agent}).to_string()
+        let paused = self.paused.get(session).map(|pause| pause.explain());
+        let ending = self.ending.contains(session);
+        json!({"viewers": viewers, "more": more, "ending": ending, "paused": paused, "agent": agent}).to_string()
     }
 }
 
@@ -326,6 +344,7 @@ impl Drop for Place<'_> {
         if let Some(Open { viewer, .. }) = state.open.remove(&self.number) {
             if state.viewers_of(&viewer.session).next().is_none() {
                 state.ending.remove(&viewer.session);
+                state.paused.remove(&viewer.session);
                 state.agents.remove(&viewer.session);
             }
             state.ring_all_of(&viewer.session);
@@ -486,7 +505,7 @@ mod tests {
             line("boss", "view", "administrator", false, 1),
             line("", "view", "guest", false, 3),
         ];
-        assert_eq!(notice, json!({"viewers": there, "more": 0, "ending": false, "agent": null}));
+        assert_eq!(notice, json!({"viewers": there, "more": 0, "ending": false, "paused": null, "agent": null}));
         assert!(!guests[0].notice().contains("192.0.2.7") && !guests[0].notice().contains("pam:"));
     }
 
@@ -525,10 +544,20 @@ mod tests {
         assert!(has_rung(&here) && here.notice().contains("\"agent\":false"));
         screens.set_agent(&session("s"), false);
         assert!(!has_rung(&here));
+        screens.set_paused(&session("s"), Some(Pause::DiskLimit));
+        assert!(has_rung(&here) && here.notice().contains("\"paused\":\"Disk limit reached."));
+        screens.set_paused(&session("s"), Some(Pause::DiskLimit));
+        assert!(!has_rung(&here));
+        screens.set_paused(&session("s"), None);
+        assert!(has_rung(&here) && here.notice().contains("\"paused\":null"));
+        screens.set_paused(&session("s"), Some(Pause::DiskLimit));
         // Nothing is kept of sessions that nobody looks at.
         screens.set_ending(&session("nowhere"));
+        screens.set_paused(&session("nowhere"), Some(Pause::DiskLimit));
         drop(here);
         screens.set_agent(&session("s"), true);
-        assert!(screens.state().ending.is_empty() && screens.state().agents.is_empty());
+        screens.set_paused(&session("s"), Some(Pause::DiskLimit));
+        let state = screens.state();
+        assert!(state.ending.is_empty() && state.agents.is_empty() && state.paused.is_empty());
     }
 }

@@ -6,6 +6,7 @@
 use super::caller::Person;
 use super::core::Core;
 use super::table::{Entry, Table, find};
+use super::viewers;
 use crate::bus::Session;
 use crate::config::DiskLimits;
 use crate::config::Settings;
@@ -254,8 +255,13 @@ fn act(core: &Core, id: &SessionId, action: DiskAction, deadline: Instant) -> Re
         DiskAction::Clear => None,
         DiskAction::Kill => return kill(core, id),
     };
-    if let Some(entry) = core.table().get_mut(id) {
+    let before = core.table().get_mut(id).map(|entry| {
+        let before = entry.paused();
         entry.mark_paused(paused);
+        before
+    });
+    if before.is_some_and(|before| before != paused) {
+        viewers::signal_paused(core, id, paused);
     }
     core.notify();
     Ok(())

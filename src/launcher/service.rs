@@ -504,6 +504,9 @@ impl Launcher {
 
     #[zbus(signal)]
     async fn ending(emitter: &SignalEmitter<'_>, session: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn paused(emitter: &SignalEmitter<'_>, session: &str, reason: &str) -> zbus::Result<()>;
 }
 
 #[cfg(test)]

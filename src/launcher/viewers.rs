@@ -10,7 +10,7 @@ use super::shares::still_good;
 use super::table::find;
 use crate::bus::{self, GUESTS_OF_SESSION, Request, VIEWERS_OF_LINK, Viewer};
 use crate::host;
-use crate::model::{Problem, SessionId, State, Word};
+use crate::model::{Pause, Problem, SessionId, State, Word};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -132,7 +132,7 @@ pub(super) fn report(
     if core.viewers.put(display, viewers)? {
         watch_for_end(core, display)?;
     }
-    repeat_endings(core, display, &sessions);
+    repeat_states(core, display, &sessions);
     rights.retain(|(session, share)| !is_good(core, session, share));
     Ok(rights)
 }
@@ -156,11 +156,20 @@ pub(super) fn signal_ending(core: &Core, id: &SessionId) {
     signal_displays(core, "Ending", &id.as_str());
 }
 
-/// Repeat to this display which of these sessions are being stopped: it may not have been there to hear it.
-fn repeat_endings(core: &Core, display: &str, sessions: &BTreeSet<SessionId>) {
-    let is_stopping = |id: &&SessionId| core.table().get(*id).is_some_and(|e| e.state() == State::Stopping);
-    for id in sessions.iter().filter(is_stopping) {
-        signal(core, display, "Ending", &id.as_str());
+/// Tell the displays why the guest of this session is paused, or that it continues.
+pub(super) fn signal_paused(core: &Core, id: &SessionId, paused: Option<Pause>) {
+    signal_displays(core, "Paused", &(id.as_str(), paused.map_or("", Pause::as_str)));
+}
+
+/// Repeat to this display which of these sessions are being stopped or paused: it may not have been there to hear it.
+fn repeat_states(core: &Core, display: &str, sessions: &BTreeSet<SessionId>) {
+    for id in sessions {
+        let known = core.table().get(id).map(|entry| (entry.state(), entry.paused()));
+        match known {
+            Some((State::Stopping, _)) => signal(core, display, "Ending", &id.as_str()),
+            Some((State::Paused, Some(pause))) => signal(core, display, "Paused", &(id.as_str(), pause.as_str())),
+            _ => {}
+        }
     }
 }
 
