@@ -9,6 +9,7 @@ use crate::model::{Problem, SessionId};
 use crate::monitor::sockets;
 use crate::vm::AGENT_SOCKET;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -95,7 +96,13 @@ fn wait_once(agents: &Agents, waiting: &mut Vec<Asked>, mut booted: impl FnMut(&
     let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
     let mut fds = vec![PollFd::new(&agents.wake, PollFlags::IN)];
     fds.extend(waiting.iter().map(|asked| PollFd::new(&asked.stream, PollFlags::IN)));
-    if poll(&mut fds, timeout.as_ref()).is_err() {
+    if let Err(e) = poll(&mut fds, timeout.as_ref()) {
+        if e != Errno::INTR {
+            log::error!("The guests' agents cannot be waited for, and those asked so far are given up: {e}.");
+            waiting.clear();
+            // Nothing can be waited for now.
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
         return;
     }
     let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();

@@ -39,12 +39,14 @@ struct AnyRecordFile {
     version: u64,
 }
 
-/// Parse the content of a record's file.
-pub(super) fn parse_record(text: &[u8]) -> OnRecord {
+/// Parse the content of the file of a session's record. The record of another session is none.
+pub(super) fn parse_record(id: &SessionId, text: &[u8]) -> OnRecord {
     match serde_json::from_slice::<AnyRecordFile>(text) {
         Ok(file) if file.version > VERSION => OnRecord::Newer,
-        Ok(file) if file.version == VERSION => serde_json::from_slice::<RecordFile<Record>>(text)
-            .map_or(OnRecord::Damaged, |file| OnRecord::Readable(Box::new(file.record))),
+        Ok(file) if file.version == VERSION => match serde_json::from_slice::<RecordFile<Record>>(text) {
+            Ok(file) if file.record.id == *id => OnRecord::Readable(Box::new(file.record)),
+            _ => OnRecord::Damaged,
+        },
         _ => OnRecord::Damaged,
     }
 }
@@ -79,10 +81,11 @@ pub(super) fn write<T: Serialize>(path: &Path, value: &T, how: whole::How) -> io
     whole::write(path, &serde_json::to_vec(value).map_err(io::Error::other)?, how)
 }
 
-/// Remove a file. One that is missing is fine.
+/// Remove a file. One that is missing is fine, also where nothing can be removed: a file system that became read-only
+/// refuses before it looks.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        Err(e) if e.kind() != ErrorKind::NotFound && path.symlink_metadata().is_ok() => Err(e),
         _ => Ok(()),
     }
 }
@@ -96,7 +99,9 @@ mod tests {
     fn a_record_that_was_cut_is_damaged_wherever_that_was() {
         let good = record("abcdefghij", "alice");
         let text = serde_json::to_vec(&RecordFile { version: VERSION, record: &good }).unwrap();
-        assert_eq!(parse_record(&text), OnRecord::Readable(Box::new(good)));
+        let parse_record = |text: &[u8]| super::parse_record(&good.id, text);
+        assert_eq!(parse_record(&text), OnRecord::Readable(Box::new(good.clone())));
+        assert_eq!(super::parse_record(&"bbbbbbbbbb".parse().unwrap(), &text), OnRecord::Damaged);
         let newer = br#"{"version": 2, "record": {"id": 7}, "seals": []}"#;
         assert_eq!(parse_record(newer), OnRecord::Newer);
         for text in [&text[..], newer] {

@@ -21,6 +21,8 @@ use std::time::{Duration, SystemTime};
 
 /// A program that has not finished a file after this time was killed.
 const HALF_WRITTEN: Duration = Duration::from_secs(60);
+/// A notice is kept for a day; this is longer, so that the sweep finds those first that it can read.
+const NOTICE_MAX: Duration = Duration::from_secs(90_000);
 
 /// The directories, below a root that tests may move.
 #[derive(Clone, Debug)]
@@ -134,14 +136,16 @@ impl Store {
 
     /// Read a session's record; an error says nothing about whether there is one, as when descriptors have run out.
     pub fn look_up(&self, id: &SessionId) -> io::Result<OnRecord> {
+        let mut unreadable = None;
         for path in self.record_paths(id) {
             match fs::read(path) {
-                Ok(text) => return Ok(parse_record(&text)),
+                Ok(text) => return Ok(parse_record(id, &text)),
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
+                // What a boot ends does not depend on the disk.
+                Err(e) => unreadable = Some(e),
             }
         }
-        Ok(OnRecord::Missing)
+        unreadable.map_or(Ok(OnRecord::Missing), Err)
     }
 
     /// Return the file of the session's record, if there is one.
@@ -165,7 +169,7 @@ impl Store {
         match ids(&self.suspended) {
             Ok(suspended) => all.extend(suspended),
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
+            Err(e) => log::warn!("The suspended sessions cannot be listed: {e}."),
         }
         all.sort();
         all.dedup();
@@ -201,7 +205,12 @@ impl Store {
     }
 
     fn is_stray(&self, path: &Path) -> bool {
-        if whole::is_half_written(path) { is_older(path, HALF_WRITTEN) } else { self.is_stray_mark(path) }
+        if whole::is_half_written(path) {
+            return is_older(path, HALF_WRITTEN);
+        }
+        // A notice that cannot be read is not found by its age.
+        let is_old_notice = path.starts_with(&self.ended) && is_older(path, NOTICE_MAX);
+        is_old_notice || self.is_stray_mark(path)
     }
 
     /// Post how a session ended.
@@ -246,6 +255,36 @@ mod tests {
 
     fn by_bob() -> Asked {
         Asked::Person(Owner::browser(&"0a".repeat(32)).unwrap(), "Bob (not verified)".into())
+    }
+
+    #[test]
+    fn a_session_that_a_boot_ends_does_not_depend_on_the_disk() {
+        let (root, store) = store("disk");
+        let id: SessionId = ID.parse().unwrap();
+        // Neither readable nor writable, and no file is missing there: as after an error of the disk.
+        let suspended = root.join(crate::unit::SUSPENDED_DIR.trim_start_matches('/'));
+        fs::remove_dir(&suspended).unwrap();
+        fs::write(&suspended, "").unwrap();
+        let session = record(ID, "alice");
+        store.create(&id, &session).unwrap();
+        assert_eq!(store.update(&id, &Record { expires_at: 200, ..session }).ok(), Some(true));
+        assert_eq!(store.read(&id).unwrap().expires_at, 200);
+        assert_eq!(store.ids().unwrap(), std::slice::from_ref(&id));
+        store.remove(&store.lock().unwrap(), &id).unwrap();
+        assert_eq!(store.ids().unwrap(), []);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn an_old_notice_is_removed_although_it_cannot_be_read() {
+        let (root, store) = store("old-notice");
+        let (old, new) = (store.notice_path(&ID.parse().unwrap()), store.notice_path(&"bbbbbbbbbb".parse().unwrap()));
+        fs::write(&old, "{}").unwrap();
+        fs::write(&new, "{}").unwrap();
+        let then = SystemTime::now() - Duration::from_secs(100_000);
+        File::open(&old).unwrap().set_modified(then).unwrap();
+        assert_eq!((store.remove_strays().len(), old.exists(), new.exists()), (1, false, true));
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
