@@ -34,7 +34,7 @@ export function setUpEnding(connection) {
   /** Why the guest is paused, as a text. */
   let paused = '';
   let timer = 0;
-  let told = '';
+  let announced = '';
   let closed = '';
 
   const left = () => session.expires_at - api.now();
@@ -46,23 +46,16 @@ export function setUpEnding(connection) {
     if (ending || (session?.expires_at && left() <= 0)) {
       return 'over';
     }
-    if (paused) {
-      return 'paused';
+    if (AHEAD && session?.expires_at && left() <= AHEAD) {
+      return left() <= AHEAD / 3 ? 'late' : 'soon';
     }
-    if (!AHEAD || !session?.expires_at || left() > AHEAD) {
-      return '';
-    }
-    return left() <= AHEAD / 3 ? 'late' : 'soon';
+    return paused ? 'paused' : '';
   };
+  /** A pause within a stage is a notice of its own: announced, and shown although the one before it was hidden. */
+  const notice = (now) => (now === 'over' || now === '' ? now : `${now} ${paused}`);
 
   const time = (now) => (now === 'over' || now === 'paused' ? '' : `${span(left())} left.`);
-  const advice = (now) => {
-    if (now === 'over') {
-      return 'The session is being stopped.';
-    }
-    if (now === 'paused') {
-      return paused;
-    }
+  const extension = () => {
     if (step(session)) {
       return 'Save your work elsewhere, or extend it.';
     }
@@ -71,18 +64,27 @@ export function setUpEnding(connection) {
     }
     return 'It cannot be extended any further: save your work elsewhere.';
   };
+  const advice = (now) => {
+    if (now === 'over') {
+      return 'The session is being stopped.';
+    }
+    if (now === 'paused') {
+      return paused;
+    }
+    return paused ? `Session paused: ${paused} ${extension()}` : extension();
+  };
 
   const show = () => {
     const now = stage();
-    const hidden = now === '' || now === closed;
+    const hidden = now === '' || notice(now) === closed;
     if (hidden && card.contains(document.activeElement)) {
       connection.rfb?.focus();
     }
     card.hidden = hidden;
-    if (now !== told) {
-      told = now;
+    if (notice(now) !== announced) {
+      announced = notice(now);
       byId('ending-title').textContent = TITLES[now] ?? '';
-      // For those who do not see it: once at each stage, not at every tick of the clock.
+      // For those who do not see it: once for each notice, not at every tick of the clock.
       byId('ending-said').textContent = now ? `${TITLES[now]} ${time(now)} ${advice(now)}` : '';
       byId('ending-trouble').textContent = '';
       page.ending = now === 'over' ? 'yes' : '';
@@ -152,7 +154,7 @@ export function setUpEnding(connection) {
   card.addEventListener('mousedown', (event) => event.preventDefault());
   byId('ending-extend').addEventListener('click', extend);
   byId('ending-close').addEventListener('click', () => {
-    closed = stage();
+    closed = notice(stage());
     show();
   });
 }

@@ -89,7 +89,7 @@ pub trait Launcher {
     #[zbus(signal)]
     fn ending(&self, session: &str) -> zbus::Result<()>;
     /// To the display alone: the guest of this session is paused for this reason; empty: it continues. Repeated whenever
-    /// it reports a viewer of a session whose guest is paused.
+    /// it reports a viewer of a session that runs.
     #[zbus(signal)]
     fn paused(&self, session: &str, reason: &str) -> zbus::Result<()>;
 }

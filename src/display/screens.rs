@@ -170,7 +170,7 @@ impl Screens {
     }
 
     /// Tell the pages that have this session on the screen why its guest is paused, or that it continues. The launcher
-    /// repeats the former to whoever reports a viewer of it.
+    /// repeats it whenever a viewer of the session is reported.
     pub fn set_paused(&self, session: &SessionId, paused: Option<Pause>) {
         let mut state = self.state();
         let is_open = state.viewers_of(session).next().is_some();

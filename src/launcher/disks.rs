@@ -261,7 +261,7 @@ fn act(core: &Core, id: &SessionId, action: DiskAction, deadline: Instant) -> Re
         before
     });
     if before.is_some_and(|before| before != paused) {
-        viewers::signal_paused(core, id, paused);
+        viewers::signal_paused(core, id);
     }
     core.notify();
     Ok(())

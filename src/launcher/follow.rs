@@ -59,7 +59,7 @@ pub(super) fn follow(core: &Arc<Core>, id: &SessionId, started: Instant) {
 
 /// Take over from a launcher that has ended: see through what is starting, and do what was left undone.
 pub(super) fn take_over(core: &Arc<Core>) {
-    for id in ids_in(core, State::Starting) {
+    for id in ids_in(core, |state| state == State::Starting) {
         let core = Arc::clone(core);
         run_beside(move || resume(&core, &id));
     }
@@ -67,12 +67,12 @@ pub(super) fn take_over(core: &Arc<Core>) {
     run_beside(move || {
         let _busy = core.idle.begin();
         reap::report(&reap::reap_sessions(&core));
-        ids_in(&core, State::Running).iter().for_each(|id| agents::ask(&core, id));
+        ids_in(&core, State::is_up).iter().for_each(|id| agents::ask(&core, id));
     });
 }
 
-fn ids_in(core: &Core, state: State) -> Vec<SessionId> {
-    core.table().iter().filter(|(_, entry)| entry.state() == state).map(|(id, _)| id.clone()).collect()
+fn ids_in(core: &Core, matches: fn(State) -> bool) -> Vec<SessionId> {
+    core.table().iter().filter(|(_, entry)| matches(entry.state())).map(|(id, _)| id.clone()).collect()
 }
 
 /// See a session through whose start another launcher has ordered, or was about to.

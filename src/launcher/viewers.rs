@@ -7,7 +7,7 @@
 use super::caller::Person;
 use super::core::Core;
 use super::shares::still_good;
-use super::table::find;
+use super::table::{Entry, find};
 use crate::bus::{self, GUESTS_OF_SESSION, Request, VIEWERS_OF_LINK, Viewer};
 use crate::host;
 use crate::model::{Pause, Problem, SessionId, State, Word};
@@ -39,6 +39,8 @@ pub(super) struct Viewers {
     reports: Mutex<HashMap<String, Vec<Viewer>>>,
     arrived: Condvar,
     second: Mutex<Option<(Instant, u32)>>,
+    /// Held from the look into the table until `Paused` is sent, or an older reason could arrive last.
+    pause_order: Mutex<()>,
 }
 
 impl Viewers {
@@ -157,17 +159,26 @@ pub(super) fn signal_ending(core: &Core, id: &SessionId) {
 }
 
 /// Tell the displays why the guest of this session is paused, or that it continues.
-pub(super) fn signal_paused(core: &Core, id: &SessionId, paused: Option<Pause>) {
-    signal_displays(core, "Paused", &(id.as_str(), paused.map_or("", Pause::as_str)));
+pub(super) fn signal_paused(core: &Core, id: &SessionId) {
+    send_paused(core, &core.viewers.displays(), id);
 }
 
-/// Repeat to this display which of these sessions are being stopped or paused: it may not have been there to hear it.
+/// Send what the table says now, in the order in which it changes.
+fn send_paused(core: &Core, displays: &[String], id: &SessionId) {
+    let _order = core.viewers.pause_order.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(paused) = core.table().get(id).map(Entry::paused) else { return };
+    let body = (id.as_str(), paused.map_or("", Pause::as_str));
+    displays.iter().for_each(|display| signal(core, display, "Paused", &body));
+}
+
+/// Repeat to this display which of these sessions are being stopped, which are paused, and which are not: it may have
+/// missed the signal.
 fn repeat_states(core: &Core, display: &str, sessions: &BTreeSet<SessionId>) {
     for id in sessions {
-        let known = core.table().get(id).map(|entry| (entry.state(), entry.paused()));
-        match known {
-            Some((State::Stopping, _)) => signal(core, display, "Ending", &id.as_str()),
-            Some((State::Paused, Some(pause))) => signal(core, display, "Paused", &(id.as_str(), pause.as_str())),
+        let state = core.table().get(id).map(Entry::state);
+        match state {
+            Some(State::Stopping) => signal(core, display, "Ending", &id.as_str()),
+            Some(state) if state.is_up() => send_paused(core, &[display.to_owned()], id),
             _ => {}
         }
     }
@@ -247,6 +258,9 @@ mod tests {
     use super::*;
     use crate::bus::tests::a_viewer;
     use crate::model::Role;
+    use zbus::Message;
+    use zbus::blocking::MessageIterator;
+    use zbus::blocking::connection::Builder;
 
     fn viewer(session: &str, since: u64) -> Viewer {
         Viewer { since, ..a_viewer(session) }
@@ -356,21 +370,53 @@ mod tests {
         assert_eq!((0..600).filter(|n| viewers.put(&format!(":1.{n}"), Vec::new()).is_ok()).count(), DISPLAYS);
     }
 
+    /// Return a display's connection and its name on the bus.
+    fn connect_display(bench: &Bench) -> (Connection, String) {
+        let display = Builder::address(bench.address().as_str()).and_then(Builder::build).unwrap();
+        let name = display.unique_name().unwrap().to_string();
+        (display, name)
+    }
+
+    fn next_signal(messages: &mut MessageIterator, member: &str) -> Message {
+        let is_it = |m: &Message| m.header().member().is_some_and(|name| name == member);
+        messages.by_ref().map(Result::unwrap).find(is_it).unwrap()
+    }
+
+    #[test]
+    fn displays_hear_why_a_session_is_paused_and_that_it_continues_also_when_they_come_later() {
+        let bench = Bench::new("paused", |_| {});
+        let id: SessionId = ID.parse().unwrap();
+        let (display, name) = connect_display(&bench);
+        let mut messages = MessageIterator::from(&display);
+        let mut hear = || -> (String, String) { next_signal(&mut messages, "Paused").body().deserialize().unwrap() };
+        let said = |reason: &str| (ID.to_owned(), reason.to_owned());
+        let mark = |paused| bench.core.table().get_mut(&id).unwrap().mark_paused(paused);
+        let report = || report(&bench.core, &name, vec![good(ID); 3]).unwrap();
+        mark(Some(Pause::DiskLimit));
+        assert_eq!(bench.core.table()[&id].state(), State::Paused);
+        report();
+        assert_eq!(hear(), said("disk_limit"));
+        // The signal that it continues was lost.
+        mark(None);
+        report();
+        assert_eq!(hear(), said(""));
+        // The signal says what the table does, whenever it is sent.
+        mark(Some(Pause::DiskError));
+        signal_paused(&bench.core, &id);
+        assert_eq!(hear(), said("disk_error"));
+        mark(None);
+        signal_paused(&bench.core, &id);
+        assert_eq!(hear(), said(""));
+    }
+
     #[test]
     fn displays_are_told_that_a_session_is_being_stopped_also_when_they_come_later() {
         let bench = Bench::new("ending", |_| {});
         let id: SessionId = ID.parse().unwrap();
         bench.run_units([crate::unit::session_unit(&id).as_str()]);
-        let display = zbus::blocking::connection::Builder::address(bench.address().as_str())
-            .and_then(zbus::blocking::connection::Builder::build)
-            .unwrap();
-        let name = display.unique_name().unwrap().to_string();
-        let mut messages = zbus::blocking::MessageIterator::from(&display);
-        let mut hear_ending = || -> String {
-            let is_ending = |m: &zbus::Message| m.header().member().is_some_and(|member| member == "Ending");
-            let signal = messages.by_ref().map(Result::unwrap).find(is_ending).unwrap();
-            signal.body().deserialize().unwrap()
-        };
+        let (display, name) = connect_display(&bench);
+        let mut messages = MessageIterator::from(&display);
+        let mut hear_ending = || -> String { next_signal(&mut messages, "Ending").body().deserialize().unwrap() };
         report(&bench.core, &name, vec![good(ID)]).unwrap();
         super::super::control::stop(&bench.core, &super::super::testing::alice(), &id).unwrap();
         assert_eq!(hear_ending(), ID);
