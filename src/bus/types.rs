@@ -114,7 +114,7 @@ impl Session {
 
     /// Return true once it has ended, well or not; it is known for some time after.
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Ended | State::Failed)
+        self.state.is_final()
     }
 
     /// Return its owner as other people should read it.

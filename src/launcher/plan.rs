@@ -41,9 +41,7 @@ pub(super) fn virtual_machine(
         resolv_conf,
     };
     let mut vm = Vm { machine: record.spec.machine.clone(), shape, identity: Identity::of(&record.id), host };
-    // A disk that is kept is as large as its image, and has no limit.
-    let disk_max = settings.disks.session_max.filter(|_| ready.kept.is_none());
-    vm.host.file_max = disk_max.map(|most| file_limit(most, &vm.argv()));
+    vm.host.file_max = record.disk_max().map(|most| file_limit(most, &vm.argv()));
     Ok(vm)
 }
 

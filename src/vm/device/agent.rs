@@ -1,21 +1,18 @@
 //! A serial port for QEMU's guest agent.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::vm::Vm;
 use crate::vm::document::{Descriptor, DescriptorKind, FD, SocketFile};
-use crate::vm::exit::Failure;
 
 /// The name of the agent's socket, in the session's directory, which is root's alone.
 pub const AGENT_SOCKET: &str = "agent.sock";
 
-/// The port `org.qemu.guest_agent.0`, on the clipboard's controller.
+/// The port `org.qemu.guest_agent.0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Agent;
 
-impl Agent {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for Agent {
+    fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(Some(Self))
     }
 }

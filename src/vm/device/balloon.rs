@@ -1,17 +1,14 @@
 //! A balloon: memory that the guest frees goes back to the host.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::vm::Vm;
-use crate::vm::exit::Failure;
 
 /// virtio-balloon with free page reporting.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Balloon;
 
-impl Balloon {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for Balloon {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(choice.wish.balloon.unwrap_or(true).then_some(Self))
     }
 }

@@ -1,12 +1,11 @@
 //! The firmware and its variables.
 
 use super::storage::read_only;
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::{Architecture, Firmware, Word as _};
 use crate::model::Bytes;
 use crate::unit::{Properties, bind};
 use crate::vm::document::SetUpStep;
-use crate::vm::exit::Failure;
 use crate::vm::hardware::{Board, Need, need};
 use crate::vm::Vm;
 use serde_json::json;
@@ -34,10 +33,8 @@ pub struct FirmwareFiles {
     pub variables: &'static str,
 }
 
-impl FirmwareDevice {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for FirmwareDevice {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         let architecture = choice.board.architecture;
         let kind = chosen(choice.wish.firmware, architecture);
         if architecture == Architecture::Arm && kind != Firmware::Uefi {
@@ -46,7 +43,9 @@ impl FirmwareDevice {
         }
         Ok(Some(Self { kind, architecture }))
     }
+}
 
+impl FirmwareDevice {
     /// Return the firmware's files, where there are any to be named.
     pub fn files(&self) -> Option<FirmwareFiles> {
         let (code, variables) = match (self.architecture, self.kind) {

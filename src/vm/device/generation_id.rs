@@ -1,18 +1,15 @@
 //! A generation ID: tells the guest that it goes on as another machine than the one whose state it has.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::Architecture;
 use crate::vm::Vm;
-use crate::vm::exit::Failure;
 
 /// The device `vmgenid` of PCs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GenerationId;
 
-impl GenerationId {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for GenerationId {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok((choice.board.architecture == Architecture::X86).then_some(Self))
     }
 }

@@ -1,18 +1,15 @@
 //! Pointer and keyboard.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::Architecture;
 use crate::vm::Vm;
-use crate::vm::exit::Failure;
 
 /// An absolute pointer, which follows the browser's; a keyboard where the board has none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Input;
 
-impl Input {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for Input {
+    fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(Some(Self))
     }
 }

@@ -20,7 +20,16 @@ pub(super) struct Choice<'a> {
     pub board: &'a Board,
 }
 
-/// What a device adds to its virtual machine. All but choosing has a default: most devices add little.
+/// The choice of a device for a machine.
+pub(super) trait ChooseDevice: Sized {
+    /// The exit codes of its set-up.
+    const FAILURES: &'static [Failure] = &[];
+
+    /// Return the device, if the machine has it, or what does not fit together.
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String>;
+}
+
+/// The part of a device in its virtual machine. Every method has a default: most devices add little.
 pub(super) trait VirtualDevice {
     /// Return the options that the device adds to `-machine`.
     fn machine_options(&self) -> &'static [&'static str] {
@@ -28,7 +37,7 @@ pub(super) trait VirtualDevice {
     }
 
     /// Append QEMU's arguments.
-    fn arguments(&self, vm: &Vm, arguments: &mut Arguments);
+    fn arguments(&self, _vm: &Vm, _arguments: &mut Arguments) {}
 
     /// Return the unit's properties: what is bound into its view, devices of the host, credentials.
     fn properties(&self, _vm: &Vm) -> Properties {
@@ -69,7 +78,7 @@ macro_rules! devices {
         impl Device {
             /// Choose all devices of a machine, or return what does not fit together.
             pub(super) fn choose_all(choice: &Choice<'_>) -> Result<Vec<Self>, String> {
-                let all = [$($module::$name::choose(choice)?.map(Self::$name)),+];
+                let all = [$(<$module::$name as ChooseDevice>::choose(choice)?.map(Self::$name)),+];
                 Ok(all.into_iter().flatten().collect())
             }
 
@@ -81,7 +90,7 @@ macro_rules! devices {
         }
 
         /// The exit codes of all devices' set-up.
-        pub(super) const DEVICE_FAILURES: &[&[Failure]] = &[$($module::$name::FAILURES),+];
+        pub(super) const DEVICE_FAILURES: &[&[Failure]] = &[$(<$module::$name as ChooseDevice>::FAILURES),+];
     };
 }
 
@@ -94,6 +103,7 @@ devices![
     tpm::Tpm,
     rng::Rng,
     balloon::Balloon,
+    serial_controller::SerialController,
     clipboard::Clipboard,
     agent::Agent,
     generation_id::GenerationId,

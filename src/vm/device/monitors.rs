@@ -1,6 +1,6 @@
 //! QEMU's two monitors: one for the launcher, and one that ends the session.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Choice, ChooseDevice, VirtualDevice};
 use crate::model::Word;
 use crate::unit::{Properties, SESSIONS_DIR, bind_optional};
 use crate::vm::Vm;
@@ -25,17 +25,15 @@ pub const NO_SOCKET: Failure = Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Monitors;
 
-impl Monitors {
-    pub(super) const FAILURES: &[Failure] = &[NO_SOCKET];
+impl ChooseDevice for Monitors {
+    const FAILURES: &'static [Failure] = &[NO_SOCKET];
 
-    pub(super) fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
+    fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(Some(Self))
     }
 }
 
 impl VirtualDevice for Monitors {
-    fn arguments(&self, _: &Vm, _: &mut Arguments) {}
-
     fn properties(&self, vm: &Vm) -> Properties {
         // In a directory that the session's user cannot enter. Without it the end is less gentle.
         let stop = format!("{SESSIONS_DIR}/{}/{STOP_SOCKET}", vm.identity.id);

@@ -1,10 +1,9 @@
 //! The network card.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::{Architecture, Card};
 use crate::unit::{Properties, addresses, bind, everywhere, only_families};
 use crate::vm::document::{Descriptor, DescriptorKind, FD};
-use crate::vm::exit::Failure;
 use crate::vm::{Network, Vm};
 use std::path::Path;
 
@@ -21,14 +20,14 @@ pub struct Nic {
     model: Card,
 }
 
-impl Nic {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for Nic {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         let old_pc = choice.board.windows && choice.board.architecture == Architecture::X86;
         Ok(Some(Self { model: choice.wish.card.unwrap_or(if old_pc { Card::E1000e } else { Card::Virtio }) }))
     }
+}
 
+impl Nic {
     fn device(&self) -> &'static str {
         match self.model {
             Card::Virtio => "virtio-net-pci",

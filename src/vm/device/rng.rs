@@ -1,17 +1,14 @@
 //! A source of random numbers.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::vm::Vm;
-use crate::vm::exit::Failure;
 
 /// virtio-rng: a guest that starts has entropy at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rng;
 
-impl Rng {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for Rng {
+    fn choose(_: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(Some(Self))
     }
 }

@@ -1,6 +1,6 @@
 //! The session's disk, what it is based on, and a CD beside it: an explicit graph of block nodes, and their devices.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::{Architecture, DiskBus, Word as _};
 use crate::model::{Bytes, Format, Word};
 use crate::unit::{DISK_PATH, IMAGE_PATH, Properties, bind};
@@ -32,10 +32,10 @@ pub struct Storage {
     bus: DiskBus,
 }
 
-impl Storage {
-    pub(super) const FAILURES: &[Failure] = &[NO_SPACE, NO_DISK];
+impl ChooseDevice for Storage {
+    const FAILURES: &'static [Failure] = &[NO_SPACE, NO_DISK];
 
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         let Board { architecture, chipset, windows, .. } = *choice.board;
         let arm = architecture == Architecture::Arm;
         let default = match (arm, windows) {

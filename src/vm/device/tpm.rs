@@ -1,6 +1,6 @@
 //! A trusted platform module, played by swtpm beside QEMU.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::Architecture;
 use crate::model::{Bytes, Word};
 use crate::unit::{Properties, bind};
@@ -30,10 +30,10 @@ pub const NO_TPM: Failure = Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tpm;
 
-impl Tpm {
-    pub(super) const FAILURES: &[Failure] = &[NO_TPM];
+impl ChooseDevice for Tpm {
+    const FAILURES: &'static [Failure] = &[NO_TPM];
 
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         Ok(choice.wish.tpm.then_some(Self))
     }
 }

@@ -1,10 +1,9 @@
 //! The graphics card.
 
-use super::{Arguments, Choice, VirtualDevice};
+use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::{Architecture, Video, Word as _};
 use crate::model::Bytes;
 use crate::vm::Vm;
-use crate::vm::exit::Failure;
 use crate::vm::hardware::{Board, Need, need};
 
 /// A graphics card.
@@ -13,10 +12,8 @@ pub struct VideoCard {
     kind: Video,
 }
 
-impl VideoCard {
-    pub(super) const FAILURES: &[Failure] = &[];
-
-    pub(super) fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
+impl ChooseDevice for VideoCard {
+    fn choose(choice: &Choice<'_>) -> Result<Option<Self>, String> {
         let arm = choice.board.architecture == Architecture::Arm;
         let kind = choice.wish.video.unwrap_or(if arm { Video::Virtio } else { choice.qemu.video });
         if arm && !matches!(kind, Video::Std | Video::Virtio) {
