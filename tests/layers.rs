@@ -56,8 +56,38 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Programs that must not even be able to name these.
 const NEVER: &[(&str, &[&str])] = &[
-    ("portal", &["systemd", "cgroup", "channel", "unit", "vm", "session", "monitor", "images", "launcher", "check"]),
-    ("display", &["systemd", "cgroup", "channel", "unit", "vm", "session", "monitor", "images", "launcher", "check"]),
+    (
+        "portal",
+        &[
+            "systemd",
+            "cgroup",
+            "channel",
+            "guest_agent",
+            "unit",
+            "vm",
+            "session",
+            "monitor",
+            "images",
+            "launcher",
+            "check",
+        ],
+    ),
+    (
+        "display",
+        &[
+            "systemd",
+            "cgroup",
+            "channel",
+            "guest_agent",
+            "unit",
+            "vm",
+            "session",
+            "monitor",
+            "images",
+            "launcher",
+            "check",
+        ],
+    ),
     ("in_unit", &["systemd", "bus", "session", "launcher"]),
     ("tap", &["systemd", "bus", "session", "launcher", "unit"]),
     ("launcher", &["portal", "display", "ctl"]),

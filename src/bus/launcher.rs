@@ -13,83 +13,86 @@ use zbus::zvariant::OwnedFd;
     default_path = "/org/qemuwebdesktop/Launcher1"
 )]
 pub trait Launcher {
-    /// Admits and starts a session; returns once its QEMU has been started.
+    /// Admit and start a session; return once QEMU has started.
     fn create(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
-    /// The same for a session that writes to the disk which root's qwdctl has prepared for the machine.
+    /// Do the same for a session that writes to the disk which root's qwdctl has prepared for the machine.
     fn work(&self, asker: Asker, wanted: NewSession) -> zbus::Result<Session>;
-    /// The asker's sessions; with `all`, and as administrator, everybody's.
+    /// Return the asker's sessions; with `all`, and as administrator, everybody's.
     fn list(&self, asker: Asker, all: bool) -> zbus::Result<Vec<Session>>;
-    /// The same, and those that have ended within the last day, the latest first.
+    /// Return the same, and those that have ended within the last day, the latest first.
     fn sessions(&self, asker: Asker, all: bool) -> zbus::Result<(Vec<Session>, Vec<Session>)>;
-    /// One session, also one that ended a short while ago.
+    /// Return one session, also one that ended a short while ago.
     fn get(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
-    /// Waits until the session is no longer in `state`, at most so many seconds.
+    /// Wait until the session is no longer in `state`, at most `seconds`.
     fn wait(&self, asker: Asker, id: &str, state: &str, seconds: u32) -> zbus::Result<Session>;
-    /// Waits until the asker's list of sessions (with `all`, and as administrator, everybody's) no longer has this
-    /// version, at most so many seconds. Returns the version that it has then.
+    /// Wait until the asker's list of sessions (with `all`, and as administrator, everybody's) no longer has this
+    /// version, at most `seconds`. Return the version that it has then.
     fn wait_list(&self, asker: Asker, all: bool, version: &str, seconds: u32) -> zbus::Result<String>;
-    /// Asks the guest to shut down and ends the session; returns at once.
+    /// Ask the guest to shut down and end the session; return at once.
     fn stop(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
-    /// Ends the session at once, without asking its guest.
+    /// End the session at once, without asking its guest.
     fn kill(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
-    /// Stops every session of the service; administrators only. Returns how many.
+    /// Stop every session of the service; administrators only. Return how many.
     fn stop_all(&self, asker: Asker) -> zbus::Result<u32>;
-    /// Moves the end so many seconds further away.
+    /// Move the session's end later by `seconds`.
     fn extend(&self, asker: Asker, id: &str, seconds: u64) -> zbus::Result<Session>;
-    /// Let a session's paused guest go on; with `disk_max`, it may write so many bytes from now on.
+    /// Let a session's paused guest continue; with `disk_max`, it may write that number of bytes from now on.
     fn resume(&self, asker: Asker, id: &str, disk_max: u64) -> zbus::Result<Session>;
-    /// Makes a share link's right and secret.
+    /// Make a share link's right and secret.
     fn share(&self, asker: Asker, id: &str, wanted: NewShare) -> zbus::Result<(Share, String)>;
-    /// Gives a browser's session to the browser that asks; the portal has checked its link.
+    /// Give a browser's session to the browser that asks; the portal has checked its link.
     fn claim(&self, asker: Asker, id: &str) -> zbus::Result<Session>;
-    /// The shares of a session.
+    /// Return the shares of a session.
     fn shares(&self, asker: Asker, id: &str) -> zbus::Result<Vec<Share>>;
-    /// Takes a share back, and closes the screens that came from it.
+    /// Revoke a share, and close the screens that came from it.
     fn unshare(&self, asker: Asker, id: &str, share: &str) -> zbus::Result<()>;
-    /// Who has the session on the screen.
+    /// Return the session's viewers.
     fn viewers(&self, asker: Asker, id: &str) -> zbus::Result<Vec<Viewer>>;
-    /// A ticket for the asker's own session: good once, for 15 seconds.
+    /// Make a ticket for the asker's own session: good once, for 15 seconds.
     fn ticket(&self, asker: Asker, id: &str, role: &str) -> zbus::Result<String>;
-    /// A ticket for the holder of a share link's secret; the asker's name may be empty.
+    /// Make a ticket for the holder of a share link's secret; the asker's name may be empty.
     fn join(&self, asker: Asker, secret: &str) -> zbus::Result<Joined>;
-    /// The same for a holder whose address the portal knows; empty: it does not. Tickets are bounded for each client.
+    /// Do the same for a holder whose address the portal knows; empty: it does not. Tickets are limited for each
+    /// client.
     fn join_from(&self, asker: Asker, secret: &str, address: &str) -> zbus::Result<Joined>;
-    /// The session that the holder of a share link's secret may see.
+    /// Return the session that the holder of a share link's secret may see.
     fn look(&self, secret: &str) -> zbus::Result<Session>;
-    /// Turns a ticket into one end of a stream that speaks RFB.
+    /// Turn a ticket into one end of a stream that speaks RFB.
     fn redeem(&self, ticket: &str) -> zbus::Result<(OwnedFd, Grant)>;
-    /// Everybody whom the calling display shows a screen. Answers with the (session, share) pairs
-    /// whose screens must be closed. A launcher that is not there has nobody to tell.
+    /// Report all viewers of the calling display. Return the (session, share) pairs whose screens must be closed. The
+    /// call does not start a launcher: one that does not run has no use for the report.
     #[zbus(no_autostart)]
     fn report(&self, viewers: Vec<Viewer>) -> zbus::Result<Vec<(String, String)>>;
     /// Return whether a clipboard agent runs in the session's guest; for the display, which has it on a screen.
     fn agent(&self, session: &str) -> zbus::Result<bool>;
-    /// What would be accepted from the asker now.
+    /// Return the asker's headroom at this moment.
     fn offer(&self, asker: Asker) -> zbus::Result<Offer>;
-    /// What the first page shows: what would be accepted, the machines and the asker's sessions.
+    /// Return the contents of the home page: the asker's headroom, machines and sessions.
     fn front(&self, asker: Asker) -> zbus::Result<(Offer, Vec<Machine>, Vec<Session>)>;
-    /// The machines that the asker may use.
+    /// Return the machines that the asker may use.
     fn machines(&self, asker: Asker) -> zbus::Result<Vec<Machine>>;
-    /// Looks into a machine's image by an unprivileged process, and remembers what it found.
+    /// Examine a machine's image by an unprivileged process, and remember the result.
     fn examine(&self, name: &str) -> zbus::Result<Machine>;
-    /// The service in figures.
+    /// Return the service's figures.
     fn status(&self, asker: Asker) -> zbus::Result<Status>;
-    /// The service in figures, and what each session uses; administrators only.
+    /// Return the service's figures and the usage of each session; administrators only.
     fn monitor(&self, asker: Asker) -> zbus::Result<(Status, Vec<Usage>)>;
-    /// Sums without names, for the portal and root.
+    /// Return sums without names, for the portal and root.
     fn figures(&self) -> zbus::Result<Figures>;
-    /// What is on a session's screen, as PPM in memory, for its owner; for administrators only where pictures are on.
+    /// Return a picture of a session's screen, as PPM in memory, for its owner; for administrators only where pictures
+    /// are on.
     fn picture(&self, asker: Asker, id: &str) -> zbus::Result<OwnedFd>;
-    /// Ends what is overdue and removes what was left behind; returns a sentence for each.
+    /// End overdue sessions and remove leftovers; return a message for each.
     fn sweep(&self) -> zbus::Result<Vec<String>>;
-    /// To the display alone: close the screens of this share (empty: all) of this session.
+    /// Have the display alone close the screens of this share (empty: all) of this session.
     #[zbus(signal)]
     fn revoked(&self, session: &str, share: &str) -> zbus::Result<()>;
-    /// To the display alone: this session is being stopped. Repeated whenever it reports a viewer of the session.
+    /// Notify the display alone that this session is being stopped. The launcher repeats it whenever the display
+    /// reports a viewer of the session.
     #[zbus(signal)]
     fn ending(&self, session: &str) -> zbus::Result<()>;
-    /// To the display alone: the guest of this session is paused for this reason; empty: it continues. Repeated whenever
-    /// it reports a viewer of a session that runs.
+    /// Notify the display alone that the guest of this session is paused for this reason; empty: it continues. The
+    /// launcher repeats it whenever the display reports a viewer of a session that runs.
     #[zbus(signal)]
     fn paused(&self, session: &str, reason: &str) -> zbus::Result<()>;
 }

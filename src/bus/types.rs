@@ -26,7 +26,7 @@ pub struct Asker {
     pub groups: Vec<String>,
 }
 
-/// What is asked for. Zero stands for the configured default.
+/// The request for a session; zero stands for the configured default.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 #[zvariant(signature = "dict")]
 #[serde(default, deny_unknown_fields)]
@@ -204,7 +204,7 @@ impl Machine {
     }
 }
 
-/// What a new link is to allow.
+/// The request for a link.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 #[zvariant(signature = "dict")]
 #[serde(default, deny_unknown_fields)]
@@ -220,8 +220,7 @@ pub struct NewShare {
     pub once: bool,
 }
 
-/// What would be accepted at this moment from the one who asks. Zero but for the lifetime while
-/// nothing at all would be.
+/// The headroom of the asker at this moment. Zero but for the lifetime while nothing would be accepted.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, Type)]
 #[zvariant(signature = "dict")]
 #[serde(default, deny_unknown_fields)]
@@ -281,7 +280,7 @@ impl Share {
     }
 }
 
-/// What the holder of a link gets.
+/// The answer to the holder of a link.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
 #[zvariant(signature = "dict")]
 #[serde(deny_unknown_fields)]
@@ -300,7 +299,7 @@ pub struct Joined {
     pub secret: String,
 }
 
-/// What a redeemed ticket allows, for the display.
+/// The rights of a redeemed ticket, for the display.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, Type)]
 #[zvariant(signature = "dict")]
 #[serde(deny_unknown_fields)]

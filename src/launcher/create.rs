@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 /// How long the units at a session's end may take to say why a start failed.
 const VERDICT: Duration = Duration::from_secs(10);
 
-/// What is asked for; an amount of zero stands for the default.
+/// A request for a session; an amount of zero stands for the default.
 pub(super) struct SessionRequest {
     pub machine: MachineName,
     pub amounts: Request,
@@ -51,7 +51,7 @@ struct Order {
     lifetime_max: Bound<Lifetime>,
 }
 
-/// Admits and starts a session. Comes back when its QEMU has been started, not when it is ready.
+/// Admit and start a session. Return once QEMU has started; the screen may not answer yet.
 pub(super) fn create(
     core: &Arc<Core>,
     person: &Person,
@@ -285,8 +285,8 @@ pub(super) fn give_up(core: &Core, record: &Record) {
     }
 }
 
-/// The overlay's place outside the unit: a file that everybody may write, in a folder that only root
-/// may enter. The unit gets at it because it is bound into its view.
+/// Make the file for the overlay outside the unit: everybody may write it, only root may enter its directory. systemd
+/// binds it into the unit.
 fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
     let Some(folder) = folder else { return Ok(None) };
     let cannot =
@@ -302,7 +302,7 @@ fn make_disk(folder: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
     Ok(Some(disk))
 }
 
-/// The unit ran and failed: its end was explained by `qwd-failed@`, and that explanation is the answer.
+/// Return why the unit failed, as `qwd-failed@` has explained it.
 fn failed_start(core: &Core, record: &Record, result: &str) -> Problem {
     let id = &record.id;
     if let Some(entry) = core.table().get_mut(id) {
@@ -330,7 +330,7 @@ fn failed_start(core: &Core, record: &Record, result: &str) -> Problem {
     }
 }
 
-/// Takes back all that was made for a session of which nothing runs.
+/// Remove all that was made for a session that does not run.
 fn discard(core: &Core, record: &Record) {
     let id = &record.id;
     core.table().remove(id);

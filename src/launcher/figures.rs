@@ -10,7 +10,7 @@ use crate::model::{Problem, SessionId, State, Word};
 use crate::{host, policy, unit, vm};
 use std::sync::Arc;
 
-/// What everybody may know; what is wrong with the service is told to administrators only.
+/// Return the service's figures; only administrators get the warnings.
 pub(super) fn status(core: &Arc<Core>, admin: bool) -> Result<Status, Problem> {
     let loaded = core.loaded()?;
     let config_problem = core.config.current().1;

@@ -26,7 +26,7 @@ const OUTPUT_MAX: u64 = 64 << 10;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where systemd finds a program without a path, in the sandbox of a unit.
 const PROGRAM_DIRS: [&str; 4] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"];
-/// What makes a stopped QEMU name its machine and end.
+/// The commands by which a stopped QEMU names its machine and ends.
 const QUESTION: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n\
     {\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/machine\",\"property\":\"type\"}}\n\
     {\"execute\":\"quit\"}\n";

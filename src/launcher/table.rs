@@ -82,12 +82,12 @@ impl Entry {
         let _ = self.apply(if paused.is_some() { Event::Pause } else { Event::Resume });
     }
 
-    /// What the owner may know.
+    /// Return the session for its owner.
     pub(super) fn session(&self) -> Session {
         view::session(&self.record, self.live())
     }
 
-    /// What this person may know: how far they can extend it depends on who they are.
+    /// Return the session for this person, with the end that they can reach by extending.
     pub(super) fn session_for(&self, person: &Person) -> Session {
         let extendable_until = policy::latest(self.record.span(), bound(person, &self.record));
         view::session(&self.record, Live { extendable_until, ..self.live() })
@@ -98,7 +98,7 @@ impl Entry {
         Live { state: self.state, paused, booted: self.booted, ..Live::recorded(&self.record) }
     }
 
-    /// What it takes of the host.
+    /// Return its allocation.
     fn taken(&self) -> Taken {
         let spec = &self.record.spec;
         Taken { owner: self.record.owner.clone(), cpus: spec.cpus, memory: spec.memory }
@@ -118,13 +118,12 @@ pub(super) fn list_version(table: &Table, person: &Person, all: bool) -> String 
     format!("{:016x}", hasher.finish())
 }
 
-/// This person's limit of a session's lifetime, if the session is theirs. Of somebody else the groups are
-/// not known here; what was decided at the start holds for all.
+/// Return this person's lifetime limit if the session is theirs. The groups of other owners are unknown here.
 pub(super) fn bound<'p>(person: &'p Person, record: &Record) -> Option<&'p Bound<Lifetime>> {
     is_of(record, person).then_some(&person.allowed.lifetime)
 }
 
-/// What all sessions take of the host.
+/// Return all allocations.
 pub(super) fn taken(table: &Table) -> Vec<Taken> {
     table.values().map(Entry::taken).collect()
 }
@@ -139,12 +138,12 @@ pub(super) fn may_see(person: &Person, record: &Record) -> bool {
     person.admin || is_of(record, person)
 }
 
-/// The entry, if there is one that this person may know of.
+/// Return the entry, if this person may know of it.
 pub(super) fn find<'t>(table: &'t mut Table, person: &Person, id: &SessionId) -> Result<&'t mut Entry, Problem> {
     table.get_mut(id).filter(|e| may_see(person, &e.record)).ok_or_else(no_such)
 }
 
-/// The same answer whether a session does not exist or is somebody else's.
+/// Return the error for a session that does not exist or belongs to another person: one text for both.
 pub(super) fn no_such() -> Problem {
     Problem::new(Word::NoSuchSession, "There is no such session.")
 }

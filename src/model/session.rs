@@ -34,7 +34,7 @@ pub enum Pause {
 }
 
 impl Pause {
-    /// Return what its owner is told.
+    /// Return the message for the session's owner.
     pub fn explain(self) -> &'static str {
         match self {
             Self::DiskLimit => {

@@ -3,7 +3,7 @@
 use crate::model::{Event, Owner, Word};
 use crate::vm::exit;
 
-/// Who asked for the end, if anybody did. Written down by the first who asks.
+/// The actor who asked for the end, if any; the first one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Nobody: the guest or an accident.
@@ -52,7 +52,7 @@ pub struct ExitReason {
     pub message: String,
 }
 
-/// Puts both together. `owner` tells a person's own stop from somebody else's.
+/// Return why a session ended. The owner's own stop reads differently from another person's.
 pub fn explain(owner: &Owner, asked: &Asked, outcome: &Outcome) -> ExitReason {
     use crate::journal::id;
     // A guest that had to be cut off when somebody asked is no accident.
@@ -99,8 +99,8 @@ fn explains_itself(outcome: &Outcome) -> bool {
     }
 }
 
-/// Whether what a session did to a disk that is to be kept is finished: its guest shut down, or somebody asked
-/// for it and it could. Of one that was killed, had an accident or ran out of time, nobody knows.
+/// Return whether the work on a persistent disk is finished: the guest shut down, by itself or on request. After a
+/// kill, an accident or the time limit that is unknown.
 pub fn is_finished(asked: &Asked, outcome: &Outcome) -> bool {
     let cut_short = matches!(asked, Asked::Expiry | Asked::FailedStart | Asked::DiskFull);
     outcome.result == "success" && !cut_short

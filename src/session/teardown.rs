@@ -40,8 +40,8 @@ fn finish_recorded(store: &Store, record: &Record, outcome: &Outcome) -> Result<
     record.disk_directory().map_or(Ok(()), remove_folder)
 }
 
-/// Puts a disk that was to be kept in force, if what was done to it is finished; else it stays where it is, and
-/// everything else as it was. What is said about it; nothing of a disk that is in force already.
+/// Activate a persistent disk whose work is finished; discard one of a session that never had a screen, and leave any other in place. Return the message for the owner, if
+/// there is one.
 fn conclude(folder: &Path, record: &Record, asked: &Asked, outcome: &Outcome) -> Option<String> {
     let kept = Kept::read(folder)?;
     let name = &kept.plan.machine;
@@ -85,8 +85,7 @@ fn remove_log_fields(file: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Remove these files of sessions that are not on record: a record that was lost took the way to them along. A
-/// sentence for each.
+/// Remove these files of sessions without a record. Return a message for each.
 pub fn stray_log_fields(store: &Store) -> Vec<String> {
     stray_log_fields_in(Path::new(UNITS_DIR), store)
 }
@@ -136,8 +135,7 @@ fn remove_folder(folder: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Removes the folders of sessions that are not on record, those of their disks and of their monitors' sockets, and
-/// nothing else that may lie there. A sentence for each.
+/// Remove the directories of sessions without a record: disks and monitor sockets. Return a message for each.
 pub fn stray_disks(store: &Store, disks: Option<&Path>) -> Vec<String> {
     disks.into_iter().chain([store.sessions()]).flat_map(|folder| strays(store, folder)).collect()
 }

@@ -15,7 +15,7 @@ pub enum Accel {
     Tcg(Bytes),
 }
 
-/// What Windows asks a hypervisor for, so that it need not measure and wait.
+/// Hyper-V features for Windows, so that it need not measure and wait.
 const ENLIGHTENED: &str = "hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-vpindex=on,hv-runtime=on,hv-time=on,\
                            hv-synic=on,hv-stimer=on,hv-reset=on,hv-frequencies=on,hv-tlbflush=on,hv-ipi=on";
 

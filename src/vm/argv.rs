@@ -57,7 +57,7 @@ fn machine(vm: &Vm) -> String {
     let board = &vm.shape.hardware.board;
     let mut machine = vm.shape.machine_type.clone();
     if board.chipset == Chipset::Q35 {
-        // What only the firmware's own code may change is protected by it.
+        // System management mode protects the variables that only the firmware may change.
         machine += ",smm=on";
     }
     if board.windows && board.architecture == Architecture::X86 {

@@ -10,7 +10,7 @@ pub const FD: &str = "{fd}";
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartDocument {
-    /// What to do before QEMU starts, in this order.
+    /// Steps before QEMU starts, in this order.
     pub steps: Vec<SetUpStep>,
     /// QEMU and its arguments, without those that name descriptors.
     pub qemu: Vec<String>,

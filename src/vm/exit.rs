@@ -1,4 +1,4 @@
-//! What `qwd-session` exits with when it cannot become QEMU, and what the session's owner reads then.
+//! The exit codes of `qwd-session` when it cannot become QEMU, and the owner's message for each.
 
 use super::device::DEVICE_FAILURES;
 use crate::model::Word;

@@ -6,7 +6,7 @@ use super::device::{Choice, Device, VirtualDevice};
 use crate::config::{Architecture, Clock, Firmware, Guest, MachineHardware, Qemu, Word};
 use std::path::{Path, PathBuf};
 
-/// What all devices are on.
+/// The board that carries all devices.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Board {
     /// The emulator: a program's name or absolute path.
@@ -17,7 +17,7 @@ pub struct Board {
     pub chipset: Chipset,
     /// The guest is Windows: several devices have other defaults.
     pub windows: bool,
-    /// What the guest's clock shows.
+    /// The time zone of the guest's clock.
     pub clock: Clock,
 }
 
@@ -35,7 +35,7 @@ pub enum Chipset {
 /// Board and devices of a machine, every choice made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hardware {
-    /// What all devices are on.
+    /// The board that carries all devices.
     pub board: Board,
     devices: Vec<Device>,
 }
@@ -47,7 +47,7 @@ pub struct Need {
     pub path: PathBuf,
     /// The package's name.
     pub package: &'static str,
-    /// What it is for, as the end of a sentence.
+    /// Its purpose, as the end of a sentence.
     pub purpose: &'static str,
 }
 
@@ -129,7 +129,7 @@ impl Hardware {
     }
 }
 
-/// The kind of processor and the emulator for it: either follows from the other.
+/// Return the architecture and its emulator; either follows from the other.
 fn emulator(wish: &MachineHardware, qemu: &Qemu) -> Result<(Architecture, String), String> {
     let program = match (&wish.program, wish.architecture) {
         (Some(program), _) => program.clone(),
@@ -154,7 +154,7 @@ fn emulator(wish: &MachineHardware, qemu: &Qemu) -> Result<(Architecture, String
     Ok((architecture, program))
 }
 
-/// The ending of `qemu-system-…`, where the program is called like that.
+/// Return the suffix of `qemu-system-…`.
 fn ending(program: &str) -> Option<&str> {
     Path::new(program).file_name()?.to_str()?.strip_prefix("qemu-system-")
 }
@@ -167,12 +167,12 @@ fn named(program: &str) -> Option<Architecture> {
     }
 }
 
-/// Another architecture by the program's name.
+/// Return the architecture in the program's name, if it is unsupported.
 fn stranger(program: &str) -> Option<&str> {
     ending(program).filter(|_| named(program).is_none())
 }
 
-/// The host's own architecture: what KVM can run.
+/// Return the host's architecture, which KVM can run.
 pub fn host() -> Architecture {
     if std::env::consts::ARCH == "aarch64" { Architecture::Arm } else { Architecture::X86 }
 }

@@ -1,4 +1,4 @@
-//! What must differ between virtual machines of the same shape.
+//! The values that differ between virtual machines of the same shape.
 
 use crate::model::SessionId;
 use sha2::{Digest, Sha256};

@@ -66,9 +66,9 @@ pub struct Vm {
     pub machine: MachineName,
     /// All that its clones have in common.
     pub shape: Shape,
-    /// What must differ between clones.
+    /// The values that differ between clones.
     pub identity: Identity,
-    /// What this host adds.
+    /// The limits and paths of this host.
     pub host: HostSide,
 }
 

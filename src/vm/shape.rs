@@ -18,17 +18,17 @@ pub struct Shape {
     pub cpus: u32,
     /// Guest memory.
     pub memory: Bytes,
-    /// What the disk is based on.
+    /// The base of the disk.
     pub backing: Backing,
     /// Size of the session's disk.
     pub disk_size: Bytes,
-    /// What firmware and TPM begin with.
+    /// The initial state of firmware and TPM.
     pub nvram: Nvram,
     /// The kind of network.
     pub network: Network,
 }
 
-/// What is below the session's own overlay.
+/// The base of the session's overlay.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Backing {
     /// A disk image, read-only.
@@ -56,7 +56,7 @@ impl Backing {
     }
 }
 
-/// What the firmware and a trusted platform module remember from before.
+/// The saved state of firmware and TPM.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Nvram {
     /// The firmware's variables; `None`: it begins with those of its package.

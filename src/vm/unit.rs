@@ -17,7 +17,7 @@ pub(super) fn properties(vm: &Vm) -> Properties {
         ("Type", "notify".into()),
         ("NotifyAccess", "main".into()),
         ("CollectMode", "inactive-or-failed".into()),
-        // What it does comes by the channel: whoever reads the unit's properties learns nothing of it.
+        // The session's settings come by the channel: the unit's properties reveal nothing of them.
         ("ExecStart", command(vec![format!("{LIBEXEC}/qwd-session")])),
         ("ExecStop", command(vec![format!("{LIBEXEC}/qwd-powerdown"), STOP_SOCKET_PATH.to_owned(), grace.to_string()])),
         ("OnSuccess", Value::from(vec![ended])),

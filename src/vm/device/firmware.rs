@@ -12,12 +12,12 @@ use serde_json::json;
 
 /// The session's layer on the firmware's variables, inside its unit.
 const VARIABLES_PATH: &str = "/var/tmp/variables.qcow2";
-/// What is below that layer, where it is kept beside the machine's image.
+/// The kept variables below that layer.
 const KEPT_VARIABLES_PATH: &str = "/run/variables";
 /// The variables of a session that writes to what is kept.
 const OWN_VARIABLES_PATH: &str = "/var/tmp/variables.fd";
 
-/// What starts the guest.
+/// The firmware of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FirmwareDevice {
     /// Its kind.
@@ -29,7 +29,7 @@ pub struct FirmwareDevice {
 pub struct FirmwareFiles {
     /// Never written.
     pub code: &'static str,
-    /// What a session's own variables begin as.
+    /// The initial variables of a session.
     pub variables: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! A generation ID: tells the guest that it goes on as another machine than the one whose state it has.
+//! A generation ID: by it, a guest notices that it continues as another machine.
 
 use super::{Arguments, Choice, ChooseDevice, VirtualDevice};
 use crate::config::Architecture;

@@ -10,11 +10,11 @@ use crate::config::{MachineHardware, Qemu};
 use crate::model::Bytes;
 use crate::unit::Properties;
 
-/// What a device is chosen by.
+/// The input for choosing a device.
 pub(super) struct Choice<'a> {
-    /// What the machine's section says.
+    /// The machine's section.
     pub wish: &'a MachineHardware,
-    /// What the configuration says.
+    /// The `[qemu]` section.
     pub qemu: &'a Qemu,
     /// The board that the devices are on.
     pub board: &'a Board,

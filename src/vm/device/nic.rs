@@ -7,9 +7,9 @@ use crate::vm::document::{Descriptor, DescriptorKind, FD};
 use crate::vm::{Network, Vm};
 use std::path::Path;
 
-/// What makes a tap device and puts it on a bridge.
+/// QEMU's helper, which makes a tap device and puts it on a bridge.
 pub const BRIDGE_HELPER: &str = "/usr/lib/qemu/qemu-bridge-helper";
-/// What keeps a device on a bridge from others on it.
+/// The program that isolates a device on a bridge from others.
 pub const BRIDGE_TOOL: &str = "/usr/sbin/bridge";
 /// Names the network to the card.
 const NETDEV: &str = "net0";

@@ -92,12 +92,12 @@ fn push_backing(backing: &Backing, arguments: &mut Arguments) -> Value {
     }
 }
 
-/// The bus of the SATA controller: the one that a newer PC has, or one that is added.
+/// Return the SATA controller's bus: the board's own, or an added one.
 fn sata(board: &Board) -> &'static str {
     if board.chipset == Chipset::Q35 { "ide" } else { "sata" }
 }
 
-/// After an installation the guest starts anew, from its disk; before it, the disk is empty.
+/// Return whether the disk boots first: it is empty before an installation, and bootable after it.
 fn boots_disk_first(backing: &Backing) -> bool {
     matches!(backing, Backing::Install { .. })
 }
