@@ -241,6 +241,8 @@ def test_without_javascript_the_screens_page_does_not_wait_for_ever(bed, alice, 
 
 
 def test_links_are_copied_where_browsers_have_no_clipboard(bed, alice, shown, browser):
+    # The page of a session that is starting replaces itself, and what is selected on it is lost.
+    bed.wait(f"qwdctl show {shown} --json | grep -q running")
     sign_in(browser, bed, alice, f"sessions/{shown}")
     # As over plain http.
     browser.script("Object.defineProperty(Navigator.prototype, 'clipboard', {get: () => undefined})")
