@@ -5,8 +5,6 @@ import time
 import pytest
 
 import boot_disk
-from test_main_job import shot
-from test_sharing import sign_in
 
 SMALL = "/srv/small"
 MACHINE = "flood.img"
@@ -66,22 +64,6 @@ def test_a_session_writes_no_more_than_it_may(bed, flooded):
     start = time.monotonic()
     bed.ctl("stop", made)
     assert time.monotonic() - start < 30
-
-
-def test_the_screen_says_why_its_machine_does_not_answer(bed, flooded, alice, browser):
-    flooded('disk_max = "24M"')
-    made = alice.create(machine=MACHINE)[1]["id"]
-    sign_in(browser, bed, alice, f"sessions/{made}/screen")
-    browser.wait_state("connected")
-    card = '#ending[data-stage="paused"]:not([hidden])'
-    browser.wait(lambda: browser.find_all(card), 180, "the notice")
-    assert "Session paused. Disk limit reached." in browser.text(card)
-    assert "Session paused." in browser.script("return document.getElementById('ending-said').textContent")
-    shot(browser, "screen-paused")
-    # Also on a page that is opened later.
-    browser.open(f"{bed.url}sessions/{made}/screen")
-    browser.wait(lambda: browser.find_all(card), 60, "the notice again")
-    bed.ctl("stop", made)
 
 
 def test_all_together_leave_the_reserve_and_go_on_once_there_is_room(bed, flooded, alice):

@@ -10,6 +10,8 @@ import pytest
 from browser import Browser
 from conftest import SETTINGS
 from screen import Screen
+from test_attacks_disk import MACHINE as FLOOD
+from test_attacks_disk import flooded  # noqa: F401 (a fixture)
 from test_monitor import people  # noqa: F401 (a fixture)
 from test_sharing import join, link, shot, sign_in, until
 
@@ -238,6 +240,22 @@ def test_without_javascript_the_screens_page_does_not_wait_for_ever(bed, alice, 
         sign_in(plain, bed, alice, f"sessions/{shown}/screen")
         assert "A screen needs JavaScript" in plain.text("body") and not plain.find("#message").displayed
         shot(plain, "screen-without-javascript")
+
+
+def test_the_screen_says_why_its_machine_does_not_answer(bed, flooded, alice, browser):
+    flooded('disk_max = "24M"')
+    made = alice.create(machine=FLOOD)[1]["id"]
+    sign_in(browser, bed, alice, f"sessions/{made}/screen")
+    browser.wait_state("connected")
+    card = '#ending[data-stage="paused"]:not([hidden])'
+    browser.wait(lambda: browser.find_all(card), 180, "the notice")
+    assert "Session paused. Disk limit reached." in browser.text(card)
+    assert "Session paused." in browser.script("return document.getElementById('ending-said').textContent")
+    shot(browser, "screen-paused")
+    # Also on a page that is opened later.
+    browser.open(f"{bed.url}sessions/{made}/screen")
+    browser.wait(lambda: browser.find_all(card), 60, "the notice again")
+    bed.ctl("stop", made)
 
 
 def test_links_are_copied_where_browsers_have_no_clipboard(bed, alice, shown, browser):
